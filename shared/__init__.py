@@ -1,0 +1,1 @@
+"""Plumbing every service stands on; it knows no business word."""
