@@ -1,0 +1,1 @@
+"""Provider simulators: real wire formats, own books, fault scripts."""

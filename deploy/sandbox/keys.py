@@ -1,0 +1,104 @@
+"""
+Keys of every party of the sandbox, made once: ``python -m deploy.sandbox.keys DIR``.
+
+A file that stands already is kept, so that the command may run before each start.  Private keys
+are PKCS#8 PEM ``<party>.pem`` with the public half in ``<party>.pub.pem``; symmetric secrets and
+the public names that go with them are in ``secrets.json``.
+"""
+
+import argparse
+import secrets
+import string
+from pathlib import Path
+from typing import Final
+
+import orjson
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+PARTIES: Final = ("alipay-app", "alipay", "wechat-merchant", "wechat-platform", "nobody")
+"""Our app at Alipay, Alipay, our merchant at WeChat Pay, WeChat Pay, and a stranger for tests."""
+
+_FIXED: Final = {
+    "alipay_app_id": "2021000000000001",
+    "wechat_appid": "wx0000000000000001",
+    "wechat_mchid": "1900000001",
+    "wechat_plan_id": "130001",
+    "wechat_platform_serial": "PUB_KEY_ID_0119000000012026010100000000000001",
+}
+_RANDOM: Final = {
+    "wechat_merchant_serial": 40,
+    "wechat_apiv2_key": 32,
+    "wechat_apiv3_key": 32,
+    "wechat_app_secret": 32,
+    "wechat_push_token": 32,
+    "esign_app_id": 10,
+    "esign_app_secret": 32,
+    "faceid_secret_id": 36,
+    "faceid_secret_key": 32,
+    "aliyun_access_key_id": 24,
+    "aliyun_access_key_secret": 30,
+    "jst_app_key": 32,
+    "jst_app_secret": 32,
+    "jst_access_token": 32,
+    "kuaidi100_key": 16,
+    "kuaidi100_customer": 32,
+    "kuaidi100_salt": 16,
+}
+"""Names of the random secrets and their lengths in characters."""
+
+
+def make(directory: Path, *, bits: int = 2048) -> None:
+    """Create in *directory* what is missing there; repeats safely."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for party in PARTIES:
+        if not (directory / f"{party}.pem").exists():
+            _write_pair(directory, party, bits)
+    file = directory / "secrets.json"
+    known = orjson.loads(file.read_bytes()) if file.exists() else {}
+    fresh = {name: _token(length) for name, length in _RANDOM.items() if name not in known}
+    file.write_bytes(orjson.dumps(_FIXED | known | fresh, option=orjson.OPT_INDENT_2))
+    file.chmod(0o600)
+
+
+def secret(directory: Path, name: str) -> str:
+    """Return one entry of ``secrets.json``."""
+    return str(orjson.loads((directory / "secrets.json").read_bytes())[name])
+
+
+def private_pem(directory: Path, party: str) -> str:
+    """Return the private key of *party* as PEM."""
+    return (directory / f"{party}.pem").read_text()
+
+
+def public_pem(directory: Path, party: str) -> str:
+    """Return the public key of *party* as PEM."""
+    return (directory / f"{party}.pub.pem").read_text()
+
+
+def _write_pair(directory: Path, party: str, bits: int) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (directory / f"{party}.pub.pem").write_bytes(public)
+    target = directory / f"{party}.pem"
+    target.touch(mode=0o600)
+    target.write_bytes(private)
+
+
+def _token(length: int) -> str:
+    return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(length))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Create the sandbox's keys.")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--bits", type=int, default=2048)
+    arguments = parser.parse_args()
+    make(arguments.directory, bits=arguments.bits)
