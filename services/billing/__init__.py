@@ -1,0 +1,1 @@
+"""Instalments, notices and charges."""

@@ -1,0 +1,33 @@
+"""What other services may know of billing."""
+
+from services.billing.contract.events import (
+    AgreementFullyPaid,
+    ChargeCollected,
+    ChargeExhausted,
+    ChargeFailed,
+    InstalmentOverdue,
+    InstalmentPostponed,
+    InstalmentSettled,
+    NoticeRequested,
+    RefundFailed,
+    RefundSucceeded,
+    RiskCleared,
+    RiskFlagged,
+    TaskOpened,
+)
+
+__all__ = [
+    "AgreementFullyPaid",
+    "ChargeCollected",
+    "ChargeExhausted",
+    "ChargeFailed",
+    "InstalmentOverdue",
+    "InstalmentPostponed",
+    "InstalmentSettled",
+    "NoticeRequested",
+    "RefundFailed",
+    "RefundSucceeded",
+    "RiskCleared",
+    "RiskFlagged",
+    "TaskOpened",
+]

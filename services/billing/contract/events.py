@@ -1,0 +1,187 @@
+"""What billing tells the others."""
+
+from datetime import date
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from services.signing.contract import Rail
+from shared.events import Event
+
+
+class _InstalmentEvent(Event):
+    about: ClassVar[str] = "agreement_id"
+
+    instalment_id: UUID
+    agreement_id: UUID
+    merchant_id: UUID
+    customer_id: UUID
+    seq: int
+    periods: int
+    amount_fen: int
+
+
+class NoticeRequested(_InstalmentEvent):
+    """
+    A customer must be told of a charge, on each of *channels*, before *send_by*.
+
+    ``kind`` is ``advance`` (120 h before) or ``reminder`` (48 h before, two channels).
+    The proof is the ``notify.message.accepted`` whose cause is this ``notice_id``.
+    """
+
+    subject: ClassVar[str] = "billing.notice.requested.v1"
+
+    notice_id: UUID
+    kind: str
+    channels: tuple[str, ...]
+    rail: Rail
+    charge_at: AwareDatetime
+    send_by: AwareDatetime
+
+
+class ChargeCollected(_InstalmentEvent):
+    """
+    The money of one instalment has arrived; told once for each instalment.
+
+    ``hold_fen`` is to be kept for the period's parcel if ``auto_ship``.
+    ``source`` is ``automatic`` or ``pay_now``.
+    """
+
+    subject: ClassVar[str] = "billing.charge.collected.v1"
+
+    charge_id: UUID
+    pet_id: UUID
+    rail: Rail
+    trade_no: str
+    rail_trade_no: str
+    source: str
+    hold_fen: int
+    auto_ship: bool
+    collected_at: AwareDatetime
+
+
+class ChargeFailed(_InstalmentEvent):
+    """A try failed; *retry_at* is the next one, or None when this was the last."""
+
+    subject: ClassVar[str] = "billing.charge.failed.v1"
+
+    attempt_id: UUID
+    attempt_no: int
+    rail: Rail
+    failure_class: str
+    retry_at: AwareDatetime | None
+    pay_url: str
+
+
+class ChargeExhausted(_InstalmentEvent):
+    """Every automatic try of a period failed; only the customer can pay it now."""
+
+    subject: ClassVar[str] = "billing.charge.exhausted.v1"
+
+    rail: Rail
+    failure_class: str
+    pay_url: str
+
+
+class InstalmentOverdue(_InstalmentEvent):
+    """One rung of the dunning ladder: so many days late, and what is done about it."""
+
+    subject: ClassVar[str] = "billing.instalment.overdue.v1"
+
+    days_late: int
+    rung: str
+    pay_url: str
+
+
+class InstalmentSettled(_InstalmentEvent):
+    """An overdue instalment has been paid."""
+
+    subject: ClassVar[str] = "billing.instalment.settled.v1"
+
+
+class InstalmentPostponed(_InstalmentEvent):
+    """An instalment has a new charge date, with notices of its own."""
+
+    subject: ClassVar[str] = "billing.instalment.postponed.v1"
+
+    from_day: date
+    to_day: date
+    reason: str
+
+
+class RefundSucceeded(Event):
+    """
+    Money has gone back to its original route.
+
+    ``settlement_id`` is the wallet's request it belongs to; None for money that
+    arrived twice and never reached the wallet.
+    """
+
+    subject: ClassVar[str] = "billing.refund.succeeded.v1"
+    about: ClassVar[str] = "agreement_id"
+
+    refund_id: UUID
+    agreement_id: UUID
+    merchant_id: UUID
+    customer_id: UUID
+    charge_id: UUID
+    settlement_id: UUID | None
+    rail: Rail
+    amount_fen: int
+
+
+class RefundFailed(Event):
+    """The rail refused a refund for good; a person must find another way."""
+
+    subject: ClassVar[str] = "billing.refund.failed.v1"
+    about: ClassVar[str] = "agreement_id"
+
+    refund_id: UUID
+    agreement_id: UUID
+    merchant_id: UUID
+    customer_id: UUID
+    charge_id: UUID
+    settlement_id: UUID | None
+    rail: Rail
+    amount_fen: int
+    reason: str
+
+
+class _AgreementEvent(Event):
+    about: ClassVar[str] = "agreement_id"
+
+    agreement_id: UUID
+    merchant_id: UUID
+    customer_id: UUID
+
+
+class AgreementFullyPaid(_AgreementEvent):
+    """Every instalment of an agreement has been paid."""
+
+    subject: ClassVar[str] = "billing.agreement.fully_paid.v1"
+
+
+class RiskFlagged(_AgreementEvent):
+    """Consecutive periods failed; automatic charges rest until a person has looked."""
+
+    subject: ClassVar[str] = "billing.risk.flagged.v1"
+
+    failed_periods: int
+
+
+class RiskCleared(_AgreementEvent):
+    """What was flagged has been paid."""
+
+    subject: ClassVar[str] = "billing.risk.cleared.v1"
+
+
+class TaskOpened(_AgreementEvent):
+    """A member of staff must follow up an instalment."""
+
+    subject: ClassVar[str] = "billing.task.opened.v1"
+
+    task_id: UUID
+    kind: str
+    instalment_id: UUID | None
+    due_at: AwareDatetime

@@ -1,0 +1,1 @@
+"""What billing remembers: all its SQL, one file per table."""

@@ -1,0 +1,1 @@
+"""Shipments, from paid period to delivered parcel."""

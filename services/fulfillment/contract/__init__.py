@@ -1,0 +1,27 @@
+"""What other services may know of fulfillment."""
+
+from services.fulfillment.contract.events import (
+    ShipmentCancelled,
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentItem,
+    ShipmentLost,
+    ShipmentOutOfStock,
+    ShipmentPlanned,
+    ShipmentPushed,
+    ShipmentReminderDue,
+    StageChanged,
+)
+
+__all__ = [
+    "ShipmentCancelled",
+    "ShipmentDelivered",
+    "ShipmentDispatched",
+    "ShipmentItem",
+    "ShipmentLost",
+    "ShipmentOutOfStock",
+    "ShipmentPlanned",
+    "ShipmentPushed",
+    "ShipmentReminderDue",
+    "StageChanged",
+]

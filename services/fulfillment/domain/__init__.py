@@ -1,0 +1,1 @@
+"""What fulfillment decides, without I/O and without a clock."""

@@ -1,0 +1,1 @@
+"""What fulfillment remembers: all its SQL, one file per table."""

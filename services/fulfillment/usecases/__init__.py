@@ -1,0 +1,1 @@
+"""What fulfillment does: one file per verb."""

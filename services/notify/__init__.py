@@ -1,0 +1,1 @@
+"""Messages and the proof that they were sent."""

@@ -1,0 +1,15 @@
+"""What other services may know of notify."""
+
+from services.notify.contract.events import (
+    ContactOptedOut,
+    MessageAccepted,
+    MessageDelivered,
+    MessageFailed,
+)
+
+__all__ = [
+    "ContactOptedOut",
+    "MessageAccepted",
+    "MessageDelivered",
+    "MessageFailed",
+]

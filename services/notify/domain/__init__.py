@@ -1,0 +1,1 @@
+"""What notify decides, without I/O and without a clock."""

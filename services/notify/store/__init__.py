@@ -1,0 +1,1 @@
+"""What notify remembers: all its SQL, one file per table."""

@@ -1,0 +1,1 @@
+"""Plans, people and agreements."""

@@ -1,0 +1,258 @@
+"""What signing tells the others."""
+
+from datetime import date
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from shared.events import Event
+
+
+class Rail(StrEnum):
+    """The ways a charge can travel."""
+
+    ALIPAY = "alipay"
+    WECHATPAY = "wechatpay"
+
+
+class LegalKind(StrEnum):
+    """What a merchant is in law; WeChat Pay withholding is not open to all of them."""
+
+    COMPANY = "company"
+    INDIVIDUAL_BUSINESS = "individual_business"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Payee(_Part):
+    """The merchant's own account at a rail; the only one its customers may pay."""
+
+    rail: Rail
+    payee_no: str
+
+
+class MerchantApproved(Event):
+    """A merchant may sign customers from now on; told again when a payee changes."""
+
+    subject: ClassVar[str] = "signing.merchant.approved.v1"
+    about: ClassVar[str] = "merchant_id"
+
+    merchant_id: UUID
+    display_name: str
+    legal_kind: LegalKind
+    service_phone: str
+    payees: tuple[Payee, ...]
+
+
+class MerchantSuspended(Event):
+    """A merchant may neither sign customers nor have them charged."""
+
+    subject: ClassVar[str] = "signing.merchant.suspended.v1"
+    about: ClassVar[str] = "merchant_id"
+
+    merchant_id: UUID
+    reason: str
+
+
+class BundleItem(_Part):
+    """So many of one SKU in a period's parcel."""
+
+    sku: str
+    quantity: int
+
+
+class StageBundle(_Part):
+    """What a pet at this growth stage gets each period."""
+
+    stage: str
+    items: tuple[BundleItem, ...]
+
+
+class PlanPublished(Event):
+    """One immutable version of a plan."""
+
+    subject: ClassVar[str] = "signing.plan.published.v1"
+    about: ClassVar[str] = "plan_id"
+
+    merchant_id: UUID
+    plan_id: UUID
+    version: int
+    name: str
+    species: str
+    periods: int
+    monthly_fen: int
+    auto_ship: bool
+    bundle_fen: int
+    bundles: tuple[StageBundle, ...]
+
+
+class CustomerRegistered(Event):
+    """
+    A customer of one merchant, with contact data that only the receiver can open.
+
+    ``sealed_for_notify`` holds JSON {phone, salutation, alipay_user_id, wechat_openid};
+    ``sealed_for_fulfillment`` {name, phone, province, city, district, address}.
+    """
+
+    subject: ClassVar[str] = "signing.customer.registered.v1"
+    about: ClassVar[str] = "customer_id"
+
+    merchant_id: UUID
+    customer_id: UUID
+    sealed_for_notify: str
+    sealed_for_fulfillment: str
+
+
+class ContactChanged(Event):
+    """New contact data of a customer; it replaces the old as a whole."""
+
+    subject: ClassVar[str] = "signing.customer.contact_changed.v1"
+    about: ClassVar[str] = "customer_id"
+
+    merchant_id: UUID
+    customer_id: UUID
+    sealed_for_notify: str
+    sealed_for_fulfillment: str
+
+
+class PetRegistered(Event):
+    """What the warehouse must know of a pet to choose its food."""
+
+    subject: ClassVar[str] = "signing.pet.registered.v1"
+    about: ClassVar[str] = "pet_id"
+
+    merchant_id: UUID
+    customer_id: UUID
+    pet_id: UUID
+    species: str
+    size: str
+    born_on: date
+    allergies: tuple[str, ...] = ()
+
+
+class SignedInstalment(_Part):
+    """One line of the signed schedule."""
+
+    seq: int
+    due_on: date
+    amount_fen: int
+
+
+class AgreementSigned(Event):
+    """
+    A customer has signed; the schedule is part of what was signed.
+
+    ``hold_fen`` is what each period's bundle costs, taken out of the period's amount.
+    ``instalments`` are in order of ``seq``, from 1 to ``periods``.
+    """
+
+    subject: ClassVar[str] = "signing.agreement.signed.v1"
+    about: ClassVar[str] = "agreement_id"
+
+    agreement_id: UUID
+    agreement_no: str
+    merchant_id: UUID
+    store_id: UUID
+    customer_id: UUID
+    pet_id: UUID
+    plan_id: UUID
+    plan_version: int
+    plan_name: str
+    rail: Rail
+    charge_day: int
+    periods: int
+    total_fen: int
+    hold_fen: int
+    auto_ship: bool
+    instalments: tuple[SignedInstalment, ...]
+    signed_at: AwareDatetime
+    cooling_off_ends_at: AwareDatetime
+
+
+class _AgreementMoved(Event):
+    about: ClassVar[str] = "agreement_id"
+
+    agreement_id: UUID
+    merchant_id: UUID
+    customer_id: UUID
+
+
+class AgreementActivated(_AgreementMoved):
+    """The cooling-off time is over."""
+
+    subject: ClassVar[str] = "signing.agreement.activated.v1"
+
+
+class AgreementCancelled(_AgreementMoved):
+    """Cancelled within the cooling-off time: everything paid goes back."""
+
+    subject: ClassVar[str] = "signing.agreement.cancelled.v1"
+
+
+class AgreementTerminated(_AgreementMoved):
+    """Ended before its last period; what is unspent goes back, less *penalty_fen*."""
+
+    subject: ClassVar[str] = "signing.agreement.terminated.v1"
+
+    reason: str
+    penalty_fen: int = 0
+
+
+class AgreementCompleted(_AgreementMoved):
+    """Every period is paid and, for an auto-ship plan, shipped."""
+
+    subject: ClassVar[str] = "signing.agreement.completed.v1"
+
+
+class MandateGranted(Event):
+    """
+    A customer lets the rail charge them for one agreement.
+
+    ``payer_no`` is the rail's own number for the customer (Alipay user id, WeChat
+    openid), ``rail_agreement_no`` the rail's number for the mandate, ``product`` the
+    row of the rail's permissions that applies.  It may arrive before the agreement.
+    """
+
+    subject: ClassVar[str] = "signing.mandate.granted.v1"
+    about: ClassVar[str] = "agreement_id"
+
+    mandate_id: UUID
+    agreement_id: UUID
+    merchant_id: UUID
+    customer_id: UUID
+    rail: Rail
+    product: str
+    rail_agreement_no: str
+    payer_no: str
+    payee_no: str
+    ceiling_fen: int
+    valid_until: date
+
+
+class MandateRevoked(Event):
+    """A mandate no longer allows a charge, from this moment."""
+
+    subject: ClassVar[str] = "signing.mandate.revoked.v1"
+    about: ClassVar[str] = "agreement_id"
+
+    mandate_id: UUID
+    agreement_id: UUID
+    merchant_id: UUID
+    customer_id: UUID
+    revoked_by: str
+
+
+class MandateClosed(Event):
+    """The rail has confirmed that a mandate we closed is gone."""
+
+    subject: ClassVar[str] = "signing.mandate.closed.v1"
+    about: ClassVar[str] = "agreement_id"
+
+    mandate_id: UUID
+    agreement_id: UUID
+    merchant_id: UUID
+    customer_id: UUID

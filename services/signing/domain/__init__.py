@@ -1,0 +1,1 @@
+"""What signing decides, without I/O and without a clock."""

@@ -1,0 +1,1 @@
+"""What signing remembers: all its SQL, one file per table."""

@@ -1,0 +1,1 @@
+"""The pet wallet and its ledger."""

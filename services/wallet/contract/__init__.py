@@ -1,0 +1,17 @@
+"""What other services may know of wallet."""
+
+from services.wallet.contract.events import (
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
+    InstalmentFunded,
+    RefundRequested,
+)
+
+__all__ = [
+    "HoldCaptured",
+    "HoldPlaced",
+    "HoldReleased",
+    "InstalmentFunded",
+    "RefundRequested",
+]

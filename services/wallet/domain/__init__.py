@@ -1,0 +1,1 @@
+"""What wallet decides, without I/O and without a clock."""

@@ -1,0 +1,1 @@
+"""What wallet remembers: all its SQL, one file per table."""

@@ -1,0 +1,1 @@
+"""What wallet does: one file per verb."""

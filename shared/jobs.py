@@ -1,0 +1,203 @@
+"""
+Work that happens by the clock.
+
+``Due`` works off rows that carry their own moment; any number of replicas may run
+it, because the work claims its rows.  ``Daily`` runs once a day in China, in one
+replica, under a lease.  Both answer when they are next due, which is what lets a
+test clock jump from one moment to the next without missing any.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Generic, TypeVar
+
+import structlog
+
+from shared import metrics
+from shared.calendar import at_in_china, day_in_china
+from shared.clock import Clock
+from shared.db import Connection, Database
+
+log = structlog.get_logger()
+
+D = TypeVar("D")
+
+POLL_S: Final = 1.0
+"""How often a job looks for work that another process may have made."""
+LEASE: Final = timedelta(minutes=10)
+"""How long a daily job may run before another replica may take it over."""
+
+
+@dataclass(frozen=True)
+class Due(Generic[D]):
+    """
+    Work off rows that are due.
+
+    *run* does one batch and returns how many rows it moved; *next_due_at* returns
+    the earliest moment at which some row wants it, or None.  A row that *run*
+    cannot move must be given a later moment, or the clock would stand still.
+    """
+
+    name: str
+    run: Callable[[D], Awaitable[int]]
+    next_due_at: Callable[[Connection], Awaitable[datetime | None]]
+
+
+@dataclass(frozen=True)
+class Daily(Generic[D]):
+    """Run once a day, at this hour and minute in China."""
+
+    name: str
+    hour: int
+    minute: int
+    run: Callable[[D], Awaitable[int]]
+
+
+Job = Due[D] | Daily[D]
+
+
+class Runner(Generic[D]):
+    """Runs the jobs of one process of one service."""
+
+    def __init__(
+        self, jobs: Sequence[Job[D]], *, db: Database, clock: Clock, deps: D, pause_s: float
+    ) -> None:
+        """Look for work at most once in *pause_s*, however many transactions commit."""
+        self._loops = [_Loop(job, db=db, clock=clock, deps=deps, pause_s=pause_s) for job in jobs]
+
+    @property
+    def busy(self) -> list[str]:
+        """Return the names of the jobs that have, or may have, work now."""
+        return [loop.job.name for loop in self._loops if not loop.settled]
+
+    @property
+    def activity(self) -> int:
+        """Return a number that grows with each batch done."""
+        return sum(loop.runs for loop in self._loops)
+
+    @property
+    def next_due_at(self) -> datetime | None:
+        """Return the earliest moment at which a job will have work, as far as is known."""
+        return min((loop.due_at for loop in self._loops if loop.due_at), default=None)
+
+    def ring(self) -> None:
+        """Wake every job: the clock has moved."""
+        for loop in self._loops:
+            loop.bell.set()
+
+    async def run(self) -> None:
+        """Run all jobs until cancelled."""
+        await asyncio.gather(*(loop.run() for loop in self._loops))
+
+
+class _Loop(Generic[D]):
+    def __init__(self, job: Job[D], *, db: Database, clock: Clock, deps: D, pause_s: float) -> None:
+        self.job = job
+        self.bell = db.committed.subscribe()
+        self.due_at: datetime | None = None
+        self.runs = 0
+        self._looked = False
+        self._db = db
+        self._clock = clock
+        self._deps = deps
+        self._pause_s = pause_s
+
+    @property
+    def settled(self) -> bool:
+        return self._looked and not self.bell.is_set()
+
+    async def run(self) -> None:
+        while True:
+            self.bell.clear()
+            self._looked = False
+            try:
+                done = await self._step()
+            except Exception:
+                log.exception("job.failed", job=self.job.name)
+                metrics.job_ran(self.job.name, ok=False)
+                await asyncio.sleep(POLL_S)
+                continue
+            if done is None:
+                self._looked = True
+                await self._wait()
+            elif done == 0:  # another process holds what is due
+                await asyncio.sleep(0.05)
+
+    async def _step(self) -> int | None:
+        """Do one batch if the job is due; None says that it is not."""
+        async with self._db.connection() as conn:
+            self.due_at = await self._next_due_at(conn)
+        if self.due_at is None or self.due_at > self._clock.now():
+            return None
+        if isinstance(self.job, Daily):
+            done = await self._run_daily(self.job)
+        else:
+            done = await self.job.run(self._deps)
+        self.runs += 1
+        metrics.job_ran(self.job.name, ok=True)
+        return done
+
+    async def _wait(self) -> None:
+        wait_s = POLL_S
+        if self.due_at is not None:
+            wait_s = min(wait_s, (self.due_at - self._clock.now()).total_seconds())
+        try:
+            await asyncio.wait_for(self.bell.wait(), max(wait_s, 0.001))
+            await asyncio.sleep(self._pause_s)
+        except TimeoutError:
+            return
+
+    async def _next_due_at(self, conn: Connection) -> datetime | None:
+        if isinstance(self.job, Due):
+            return await self.job.next_due_at(conn)
+        row = await conn.fetchrow(
+            "SELECT greatest(next_at, lease_until) AS due_at FROM job_runs WHERE job = $1",
+            self.job.name,
+        )
+        if row is not None:
+            return row["due_at"]  # type: ignore[no-any-return]
+        first = _next_run(self.job, after=self._clock.now())
+        await conn.execute(
+            "INSERT INTO job_runs (job, next_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            self.job.name,
+            first,
+        )
+        return first
+
+    async def _run_daily(self, job: Daily[D]) -> int:
+        now = self._clock.now()
+        async with self._db.transaction() as conn:
+            fence = await conn.fetchval(
+                """
+                UPDATE job_runs SET lease_until = $2 + $3::interval, fence = fence + 1
+                 WHERE job = $1 AND next_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
+                RETURNING fence
+                """,
+                job.name,
+                now,
+                LEASE,
+            )
+        if fence is None:
+            return 0
+        done = await job.run(self._deps)
+        async with self._db.transaction() as conn:
+            await conn.execute(
+                """
+                UPDATE job_runs SET next_at = $3, lease_until = NULL
+                 WHERE job = $1 AND fence = $2
+                """,
+                job.name,
+                fence,
+                _next_run(job, after=now),
+            )
+        return max(done, 1)
+
+
+def _next_run(job: Daily[D], *, after: datetime) -> datetime:
+    today = day_in_china(after)
+    moment = at_in_china(today, job.hour, job.minute)
+    return (
+        moment if moment > after else at_in_china(today + timedelta(days=1), job.hour, job.minute)
+    )
