@@ -1,0 +1,1 @@
+"""Who may say and hear what on NATS."""
