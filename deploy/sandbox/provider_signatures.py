@@ -62,16 +62,23 @@ def acs3(
 
 
 def tc3(
-    secret: str, *, service: str, host: str, content_type: str, timestamp: int, body: bytes
+    secret: str,
+    *,
+    service: str,
+    headers: Mapping[str, str],
+    signed_headers: Sequence[str],
+    timestamp: int,
+    body: bytes,
 ) -> str:
     """
-    Return Tencent Cloud's signature in lower-case hex, over content-type and host.
+    Return Tencent Cloud's signature in lower-case hex.
 
     Source: Tencent Cloud API 3.0, TC3-HMAC-SHA256; the date is that of UTC.
     """
-    signed = "content-type;host"
-    block = f"content-type:{content_type}\nhost:{host}\n"
-    canonical = "\n".join(["POST", "/", "", block, signed, sha256(body).hexdigest()])
+    block = "".join(f"{name}:{headers.get(name, '').strip().lower()}\n" for name in signed_headers)
+    canonical = "\n".join(
+        ["POST", "/", "", block, ";".join(signed_headers), sha256(body).hexdigest()]
+    )
     day = datetime.fromtimestamp(timestamp, UTC).date().isoformat()
     scope = f"{day}/{service}/tc3_request"
     text = "\n".join([TC3, str(timestamp), scope, sha256(canonical.encode()).hexdigest()])
@@ -103,7 +110,7 @@ def esign_request(
 
     Source: e签宝 OpenAPI V3, request signature.
     """
-    text = "\n".join([method, accept, body_md5, content_type, date, path_and_query])
+    text = f"{method}\n{accept}\n{body_md5}\n{content_type}\n{date}\n{path_and_query}"
     return b64encode(HMAC(secret.encode(), text.encode(), sha256).digest()).decode()
 
 

@@ -45,8 +45,8 @@ def test_tencent_tc3():
     signature = signatures.tc3(
         "testsecret",
         service="sms",
-        host="sms.tencentcloudapi.com",
-        content_type="application/json",
+        headers={"content-type": "application/json", "host": "sms.tencentcloudapi.com"},
+        signed_headers=["content-type", "host"],
         timestamp=1795140184,
         body=body,
     )
