@@ -1,0 +1,1 @@
+"""One client per payment rail: bytes, keys and codes, without a business word."""
