@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, Self, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from shared.errors import Malformed
 
@@ -42,6 +50,13 @@ class Body(BaseModel):
     """What a caller sends; unknown members are refused, JSON types are not converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def _whole_numbers_fit(self) -> Self:
+        for name, value in self.__dict__.items():
+            if type(value) is int and not -BIGINT_MAX - 1 <= value <= BIGINT_MAX:
+                raise ValueError(f"{name} is too large a number")
+        return self
 
 
 class Query(Body):

@@ -1,0 +1,193 @@
+"""
+Idempotency-Key: a request repeated under its key has one effect and one answer.
+
+Claim and commit, run the handler, store and commit.  A crash in between leaves the
+claim; once its lease has lapsed the request runs again, and ``Call.new_id`` leads it to
+the same rows.  For the same reason claim and answer need not wait for the disk: what is
+lost with the server is done again.  (draft-ietf-httpapi-idempotency-key-header)
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.db import Connection
+from shared.errors import Conflict, Malformed, Rejected
+
+LEASE: Final = timedelta(seconds=60)
+"""How long a request may be in work before another try may take over."""
+KEPT: Final = timedelta(days=30)
+"""How long an answer can be had again: longer than the longest retry of a client."""
+KEY_MAX: Final = 255
+
+
+class KeyMissing(Malformed):
+    """This request needs an Idempotency-Key header."""
+
+    code = "idempotency-key-missing"
+
+
+class KeyMalformed(Malformed):
+    """The Idempotency-Key is not 1 to 255 printable ASCII characters."""
+
+    code = "idempotency-key-malformed"
+
+
+class KeyReused(Rejected):
+    """The Idempotency-Key was used before, with another request."""
+
+    code = "idempotency-key-reused"
+
+
+class KeyInFlight(Conflict):
+    """The first request with this Idempotency-Key is still in work."""
+
+    code = "idempotency-key-in-flight"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where the answer belongs: one caller, one route, one key, one request."""
+
+    caller: str
+    route: str
+    key: str
+    fingerprint: bytes
+
+    @property
+    def cause(self) -> tuple[str, ...]:
+        """What ids made on behalf of this request follow from."""
+        return (self.caller, self.route, self.key, self.fingerprint.hex())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was answered; only statuses below 500 are kept."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+def read_key(header: str | None) -> str:
+    """
+    Return the key in *header*, written bare or as a quoted string (RFC 9651).
+
+    Raises:
+        KeyMissing: There is no such header.
+        KeyMalformed: It is empty, too long, or not printable ASCII.
+    """
+    if header is None:
+        raise KeyMissing("Send an Idempotency-Key with this request.")
+    key = header.strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not (0 < len(key) <= KEY_MAX and key.isascii() and key.isprintable()):
+        raise KeyMalformed("An Idempotency-Key is 1 to 255 printable ASCII characters.")
+    return key
+
+
+def fingerprint(path: str, raw: bytes) -> bytes:
+    """Return what two requests share only if they ask for the same."""
+    return hashlib.sha256(path.encode() + b"\n" + raw).digest()
+
+
+async def claim(conn: Connection, slot: Slot, *, now: datetime) -> int | Answer:
+    """
+    Take the slot and return a fencing number, or the answer that stands in it.
+
+    Raises:
+        KeyReused: Another request has been made with this key.
+        KeyInFlight: The same request is in work somewhere.
+    """
+    fence = await conn.fetchval(
+        """
+        WITH hasty AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+        INSERT INTO idempotency_keys AS k
+               (caller, route, key, fingerprint, lease_until, created_at)
+        SELECT $1, $2, $3, $4, $5, $6 FROM hasty
+            ON CONFLICT (caller, route, key) DO UPDATE
+           SET lease_until = excluded.lease_until, fence = k.fence + 1
+         WHERE k.status IS NULL AND k.lease_until <= $6 AND k.fingerprint = $4
+        RETURNING fence
+        """,
+        slot.caller,
+        slot.route,
+        slot.key,
+        slot.fingerprint,
+        now + LEASE,
+        now,
+    )
+    return await _standing(conn, slot) if fence is None else int(fence)
+
+
+async def _standing(conn: Connection, slot: Slot) -> Answer:
+    row = await conn.fetchrow(
+        """
+        SELECT fingerprint, status, content_type, body
+          FROM idempotency_keys
+         WHERE caller = $1 AND route = $2 AND key = $3
+        """,
+        slot.caller,
+        slot.route,
+        slot.key,
+    )
+    if row is not None and row["fingerprint"] != slot.fingerprint:
+        raise KeyReused("This Idempotency-Key belongs to another request.")
+    if row is None or row["status"] is None:
+        raise KeyInFlight("The same request is still in work.")
+    return Answer(row["status"], row["content_type"], row["body"])
+
+
+async def store(conn: Connection, slot: Slot, fence: int, answer: Answer) -> None:
+    """Keep *answer*, unless another try has taken the slot over meanwhile."""
+    assert answer.status < 500, answer.status  # noqa: PLR2004 - a failure is never final
+    await conn.execute(
+        """
+        WITH hasty AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+        UPDATE idempotency_keys
+           SET status = $5, content_type = $6, body = $7
+          FROM hasty
+         WHERE caller = $1 AND route = $2 AND key = $3 AND fence = $4 AND status IS NULL
+        """,
+        slot.caller,
+        slot.route,
+        slot.key,
+        fence,
+        answer.status,
+        answer.content_type,
+        answer.body,
+    )
+
+
+async def release(conn: Connection, slot: Slot, fence: int, *, now: datetime) -> None:
+    """Give the slot back without an answer, so that the next try need not wait."""
+    await conn.execute(
+        """
+        UPDATE idempotency_keys
+           SET lease_until = $5
+         WHERE caller = $1 AND route = $2 AND key = $3 AND fence = $4 AND status IS NULL
+        """,
+        slot.caller,
+        slot.route,
+        slot.key,
+        fence,
+        now,
+    )
+
+
+async def forget_old(conn: Connection, *, now: datetime, limit: int = 10_000) -> int:
+    """Delete up to *limit* answers older than ``KEPT``; return how many."""
+    gone = await conn.fetch(
+        """
+        DELETE FROM idempotency_keys
+         WHERE ctid IN (SELECT ctid FROM idempotency_keys
+                         WHERE created_at < $1 AND lease_until < $2 LIMIT $3)
+        RETURNING 1
+        """,
+        now - KEPT,
+        now,
+        limit,
+    )
+    return len(gone)
