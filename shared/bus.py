@@ -8,7 +8,7 @@ bad one harms nobody; after its last try the event lies in ``dead_letters``.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -116,7 +116,7 @@ class Bus(Generic[D]):
         self._tries: Counter[tuple[str, str]] = Counter()
 
     @asynccontextmanager
-    async def listening(self, nats_url: str, *, nkey_seed: str | None):  # type: ignore[no-untyped-def]
+    async def listening(self, nats_url: str, *, nkey_seed: str | None) -> AsyncIterator[NatsBroker]:
         """Consume while the context is open; leave gracefully."""
         broker = _broker(self.service, nats_url, nkey_seed)
         for consumer, on in self._by_consumer.items():
@@ -256,7 +256,7 @@ def _broker(service: str, nats_url: str, nkey_seed: str | None) -> NatsBroker:
         logger=None,
         inbox_prefix=f"_INBOX_{service}",
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.5,
+        reconnect_time_wait=1,
         ping_interval=10,
         error_cb=complain,
     )

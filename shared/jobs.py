@@ -9,6 +9,7 @@ test clock jump from one moment to the next without missing any.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Generic, TypeVar
@@ -26,6 +27,8 @@ D = TypeVar("D")
 
 POLL_S: Final = 1.0
 """How often a job looks for work that another process may have made."""
+STOP_S: Final = 15.0
+"""How long a stop waits for batches under way; their claims outlive a harder stop."""
 LEASE: Final = timedelta(minutes=10)
 """How long a daily job may run before another replica may take it over."""
 
@@ -65,7 +68,12 @@ class Runner(Generic[D]):
         self, jobs: Sequence[Job[D]], *, db: Database, clock: Clock, deps: D, pause_s: float
     ) -> None:
         """Look for work at most once in *pause_s*, however many transactions commit."""
-        self._loops = [_Loop(job, db=db, clock=clock, deps=deps, pause_s=pause_s) for job in jobs]
+        self._free = asyncio.Event()
+        self._free.set()
+        self._loops = [
+            _Loop(job, db=db, clock=clock, deps=deps, pause_s=pause_s, free=self._free)
+            for job in jobs
+        ]
 
     @property
     def busy(self) -> list[str]:
@@ -87,18 +95,45 @@ class Runner(Generic[D]):
         for loop in self._loops:
             loop.bell.set()
 
+    def hold(self, *, held: bool) -> None:
+        """Start no batch while *held*; one under way goes on."""
+        if held:
+            self._free.clear()
+        else:
+            self._free.set()
+
     async def run(self) -> None:
         """Run all jobs until cancelled."""
         await asyncio.gather(*(loop.run() for loop in self._loops))
 
+    async def stop(self) -> None:
+        """Start no batch any more, and wait a little for those under way."""
+        self.hold(held=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                for loop in self._loops:
+                    await loop.resting.wait()
+
 
 class _Loop(Generic[D]):
-    def __init__(self, job: Job[D], *, db: Database, clock: Clock, deps: D, pause_s: float) -> None:
+    def __init__(
+        self,
+        job: Job[D],
+        *,
+        db: Database,
+        clock: Clock,
+        deps: D,
+        pause_s: float,
+        free: asyncio.Event,
+    ) -> None:
         self.job = job
         self.bell = db.committed.subscribe()
         self.due_at: datetime | None = None
         self.runs = 0
+        self.resting = asyncio.Event()
+        self.resting.set()
         self._looked = False
+        self._free = free
         self._db = db
         self._clock = clock
         self._deps = deps
@@ -131,10 +166,15 @@ class _Loop(Generic[D]):
             self.due_at = await self._next_due_at(conn)
         if self.due_at is None or self.due_at > self._clock.now():
             return None
-        if isinstance(self.job, Daily):
-            done = await self._run_daily(self.job)
-        else:
-            done = await self.job.run(self._deps)
+        await self._free.wait()
+        self.resting.clear()
+        try:
+            if isinstance(self.job, Daily):
+                done = await self._run_daily(self.job)
+            else:
+                done = await self.job.run(self._deps)
+        finally:
+            self.resting.set()
         self.runs += 1
         metrics.job_ran(self.job.name, ok=True)
         return done

@@ -1,14 +1,16 @@
 """Events are written beside the change they tell of, and published afterwards, in order."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import Final, Protocol
 
+import asyncpg
 import nats.errors
 import structlog
 
 from shared import metrics, tracing
-from shared.db import Connection, Database
+from shared.db import Connection, Database, Row
+from shared.errors import TryLater
 from shared.events import Event
 
 log = structlog.get_logger()
@@ -76,7 +78,13 @@ class Relay:
             try:
                 while await self.publish_batch() == BATCH:
                     pass
-            except (OSError, TimeoutError, nats.errors.Error) as error:
+            except (
+                OSError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                TryLater,
+                nats.errors.Error,
+            ) as error:
                 log.warning("outbox.stuck", error=repr(error))
                 await asyncio.sleep(PAUSE_S)
                 continue
@@ -127,7 +135,7 @@ class Relay:
         metrics.events_published(len(rows))
         return len(rows)
 
-    def _headers(self, row: Mapping[str, object]) -> dict[str, str]:
+    def _headers(self, row: Row) -> dict[str, str]:
         """Return the CloudEvents 1.0 attributes, binary mode, as NATS headers."""
         headers = {
             "Nats-Msg-Id": str(row["event_id"]),
@@ -136,7 +144,7 @@ class Relay:
             "ce-type": str(row["subject"]),
             "ce-source": self._source,
             "ce-subject": str(row["aggregate_id"]),
-            "ce-time": row["occurred_at"].isoformat(),  # type: ignore[attr-defined]
+            "ce-time": row["occurred_at"].isoformat(),
             "content-type": "application/json",
         }
         if row["traceparent"]:
