@@ -147,7 +147,8 @@ def title_of(kind: type[Problem]) -> str:
 def kinds() -> Mapping[str, type[Problem]]:
     """Return every kind of problem this process can answer with, by code."""
     found: dict[str, type[Problem]] = {}
-    for kind in (Problem, *_below(Problem)):
+    every: list[type[Problem]] = [Problem, *_below(Problem)]
+    for kind in every:
         found.setdefault(kind.code, kind)
     return dict(sorted(found.items()))
 
