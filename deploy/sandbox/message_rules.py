@@ -55,9 +55,9 @@ def banned_word(values: Iterable[str]) -> str | None:
     return next((word for word in _BANNED_IN_SMS if word in text), None)
 
 
-def too_many(earlier: Iterable[datetime], *, now: datetime, limit: int) -> bool:
-    """Tell whether *limit* messages already lie in the rolling 24 h before *now*."""
-    since = now - timedelta(hours=24)
+def too_many(earlier: Iterable[datetime], *, now: datetime, limit: int, within: timedelta) -> bool:
+    """Tell whether *limit* messages already lie in the span *within* before *now*."""
+    since = now - within
     return sum(since < moment <= now for moment in earlier) >= limit
 
 
