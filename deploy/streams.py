@@ -9,10 +9,8 @@ from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
+from deploy.topology import SERVICES
 from shared.bus import consumer_config, durable
-
-SERVICES: Final = ("signing", "billing", "wallet", "fulfillment", "notify", "console")
-"""Every service publishes to the stream of its own name."""
 
 KEEP_S: Final = 14 * 24 * 3600
 """How long a stream keeps events; PostgreSQL keeps them for as long as the books."""

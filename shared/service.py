@@ -15,10 +15,11 @@ import structlog
 from aiohttp import web
 from nats.aio.client import Client
 
-from shared import logs, metrics, tracing
+from shared import asyncapi, logs, metrics, tracing
 from shared.bus import Bus, Subscription
 from shared.clock import Clock, SystemClock, TestClock
 from shared.db import Database
+from shared.events import Event
 from shared.jobs import Job, Runner
 from shared.operations import operations_api
 from shared.outbox import Relay
@@ -39,6 +40,7 @@ class Service(Generic[S, D]):
     """
     What a service is made of.
 
+    *says* are the events it publishes, for its AsyncAPI document.
     *open_deps* gets the settings, the database and the clock, and yields what use
     cases need from outside; it closes that when the process stops.
     """
@@ -49,6 +51,7 @@ class Service(Generic[S, D]):
     consumers: Sequence[Subscription[D]]
     jobs: Sequence[Job[D]]
     open_deps: Callable[[S, Database, Clock], AbstractAsyncContextManager[D]]
+    says: Sequence[type[Event]] = ()
 
 
 def run(service: Service[Any, Any]) -> None:
@@ -182,6 +185,7 @@ async def _serving(
     add_api(whole, app, deps, clock=process.clock)
     process.requests = app[ACTIVITY]
     _add_probes(app, process)
+    _add_asyncapi(app, service)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.shutdown_s)
     await runner.setup()
     site = web.TCPSite(runner, settings.host, settings.port, reuse_port=True)
@@ -206,6 +210,16 @@ def _add_probes(app: web.Application, process: Process) -> None:
     app.router.add_get("/metrics", metrics.show)
     if isinstance(process.clock, TestClock):
         _add_test_clock(app, process, process.clock)
+
+
+def _add_asyncapi(app: web.Application, service: Service[Any, Any]) -> None:
+    heard = [on.event for on in service.consumers]
+    document = asyncapi.document(service.name, says=service.says, hears=heard)
+
+    async def show(_: web.Request) -> web.Response:
+        return web.json_response(document)
+
+    app.router.add_get("/asyncapi.json", show)
 
 
 def _add_test_clock(app: web.Application, process: Process, clock: TestClock) -> None:

@@ -1,0 +1,173 @@
+"""Moves the test clock of a running platform from one due moment to the next, missing none."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import aiohttp
+
+QUIET_WITHIN_S: Final = 90.0
+"""How long one moment's work may take before we give up and say who is busy."""
+POLL_S: Final = 0.01
+SERVER_AWAY_S: Final = 0.2
+
+
+class NeverQuiet(Exception):
+    """Some process stayed busy, or away, for too long; the text names it and its work."""
+
+
+@dataclass(frozen=True)
+class Participant:
+    """A process that lives by the test clock; *url* is where its clock is read and set."""
+
+    name: str
+    url: str
+    service: bool
+    """Services are held while the clock moves; simulators speak for the outside world."""
+
+
+@dataclass(frozen=True)
+class _State:
+    name: str
+    busy: bool
+    activity: int
+    next_due_at: datetime | None
+    detail: str
+
+
+class TestClockDriver:
+    """
+    Lets a whole platform live through time.
+
+    All processes are quiet, then every clock moves to the earliest moment at which
+    any of them has something to do, then we wait until all are quiet again.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        participants: Sequence[Participant],
+        *,
+        nats_monitor_url: str,
+    ) -> None:
+        self._session = session
+        self._participants = participants
+        self._nats = f"{nats_monitor_url}/jsz?accounts=true&streams=true&consumers=true"
+        self.steps = 0
+
+    async def now(self) -> datetime:
+        """Return the platform's present moment."""
+        async with self._session.get(self._participants[0].url) as answer:
+            return datetime.fromisoformat((await answer.json())["now"])
+
+    async def advance(
+        self, to: datetime, *, on_step: Callable[[datetime], None] | None = None
+    ) -> None:
+        """
+        Live until *to*, through every moment before it at which something is due.
+
+        Raises:
+            NeverQuiet: A process stayed busy or away for ``QUIET_WITHIN_S``.
+        """
+        while True:
+            due = await self.quiet()
+            moment = min(due, to) if due else to
+            await self._move(moment)
+            self.steps += 1
+            if on_step:
+                on_step(moment)
+            if moment == to:
+                await self.quiet()
+                return
+
+    async def quiet(self) -> datetime | None:
+        """
+        Wait until nothing is under way; return when something will be due next.
+
+        Two looks in a row must find everybody idle with nothing done in between, or
+        work could slip from one process to the next behind our back.
+        """
+        deadline = time.monotonic() + QUIET_WITHIN_S
+        before: int | None = None
+        while True:
+            states = await self._look()
+            busy = [f"{state.name} ({state.detail})" for state in states if state.busy]
+            activity = sum(state.activity for state in states)
+            if not busy and (left := await self._undelivered()):
+                busy = [left]
+            if not busy and activity == before:
+                return min((s.next_due_at for s in states if s.next_due_at), default=None)
+            before = None if busy else activity
+            if time.monotonic() > deadline:
+                raise NeverQuiet(f"Still busy after {QUIET_WITHIN_S} s: {', '.join(busy)}")
+            if busy:
+                await asyncio.sleep(POLL_S)
+
+    async def _look(self) -> list[_State]:
+        return await asyncio.gather(*map(self._state, self._participants))
+
+    async def _state(self, participant: Participant) -> _State:
+        try:
+            async with self._session.get(participant.url) as answer:
+                state = await answer.json()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            await asyncio.sleep(SERVER_AWAY_S)
+            return _State(participant.name, True, 0, None, f"away: {error!r}")
+        due = state["next_due_at"]
+        return _State(
+            name=participant.name,
+            busy=bool(state["busy"]),
+            activity=int(state["activity"]),
+            next_due_at=datetime.fromisoformat(due) if due else None,
+            detail=str(state.get("waiting_for", "")),
+        )
+
+    async def _undelivered(self) -> str:
+        """Return which consumers have events they did not settle, or an empty text."""
+        try:
+            async with self._session.get(self._nats) as answer:
+                report = await answer.json()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return f"nats: {error!r}"
+        return " ".join(consumer["name"] for consumer in _consumers(report) if _unsettled(consumer))
+
+    async def _move(self, moment: datetime) -> None:
+        services = [p for p in self._participants if p.service]
+        others = [p for p in self._participants if not p.service]
+        held = {"now": moment.isoformat(), "hold": True}
+        await asyncio.gather(*(self._put(p, held) for p in services))
+        await asyncio.gather(*(self._put(p, {"now": moment.isoformat()}) for p in others))
+        free = {"now": moment.isoformat(), "hold": False}
+        await asyncio.gather(*(self._put(p, free) for p in services))
+
+    async def _put(self, participant: Participant, body: dict[str, Any]) -> None:
+        deadline = time.monotonic() + QUIET_WITHIN_S
+        while True:
+            try:
+                async with self._session.put(participant.url, json=body) as answer:
+                    if answer.ok:
+                        return
+                    problem = await answer.text()
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                problem = repr(error)
+            if time.monotonic() > deadline:
+                raise NeverQuiet(f"{participant.name} does not take the time: {problem}")
+            await asyncio.sleep(SERVER_AWAY_S)
+
+
+def _consumers(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        consumer
+        for account in report.get("account_details") or []
+        for stream in account.get("stream_detail") or []
+        for consumer in stream.get("consumer_detail") or []
+    ]
+
+
+def _unsettled(consumer: dict[str, Any]) -> bool:
+    return bool(consumer["num_pending"] or consumer["num_ack_pending"])
