@@ -16,6 +16,9 @@ import asyncpg
 from deploy import streams
 from deploy.schemas import AUDITOR, prepare_schema
 from deploy.topology import present
+from shared.api_keys import install_key
+from shared.clock import SystemClock
+from shared.db import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,9 @@ class Preparation:
     passwords: Mapping[str, str]
     services: tuple[str, ...]
     own_dsns: Mapping[str, str] = field(default_factory=dict)
+    operator_key: str | None = None
+    """A key that may do everything, let into every service; None: none."""
+    nats_replicas: int = 1
 
 
 def from_environment(env: Mapping[str, str]) -> Preparation:
@@ -40,8 +46,9 @@ def from_environment(env: Mapping[str, str]) -> Preparation:
     Return the preparation that *env* describes.
 
     ``ADMIN_DSN`` (and ``BILLING_ADMIN_DSN`` where a service has its own server),
-    ``NATS_URL``, ``BOOTSTRAP_NATS_NKEY_SEED``; the passwords are those in ``BILLING_DSN``
-    and its like and in ``AUDIT_DSN``, so that each stands in one place.
+    ``NATS_URL``, ``BOOTSTRAP_NATS_NKEY_SEED``, ``NATS_REPLICAS``, ``OPERATOR_KEY``.  The
+    passwords are those in ``BILLING_DSN`` and its like and in ``AUDIT_DSN``, so that each
+    stands in one place.
 
     Raises:
         KeyError: One of them is missing.
@@ -58,6 +65,8 @@ def from_environment(env: Mapping[str, str]) -> Preparation:
         passwords=passwords,
         services=services,
         own_dsns={name: dsn for name, dsn in own.items() if dsn},
+        operator_key=env.get("OPERATOR_KEY"),
+        nats_replicas=int(env.get("NATS_REPLICAS", "1")),
     )
 
 
@@ -68,10 +77,19 @@ async def prepare(plan: Preparation) -> list[str]:
         conn = await asyncpg.connect(plan.own_dsns.get(service, plan.admin_dsn))
         try:
             applied += await prepare_schema(conn, service, passwords=plan.passwords)
+            if plan.operator_key is not None:
+                await _let_operator_in(conn, service, plan.operator_key)
         finally:
             await conn.close()
-    await streams.declare(plan.nats_url, nkey_seed=plan.nats_nkey_seed)
+    await streams.declare(plan.nats_url, nkey_seed=plan.nats_nkey_seed, replicas=plan.nats_replicas)
     return applied
+
+
+async def _let_operator_in(conn: Connection, service: str, key: str) -> None:
+    await conn.execute(f"SET search_path TO {service}")
+    await install_key(
+        conn, key, tenant_id=None, scopes=["*"], name="operator", now=SystemClock().now()
+    )
 
 
 def _password(dsn: str, *, role: str) -> str:

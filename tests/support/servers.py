@@ -1,5 +1,6 @@
 """Real PostgreSQL and NATS for tests: one of each per test process, started when first needed."""
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -18,7 +19,7 @@ from deploy.nats.accounts import BOOTSTRAP, Hears, authorization, new_seed
 from deploy.processes import process_runs
 from deploy.schemas import AUDITOR, prepare_schema
 from deploy.topology import SERVICES
-from shared.db import Database
+from shared.db import Connection, Database
 
 BACKEND = os.environ.get("YUEFU_TEST_BACKEND", "embedded")
 
@@ -44,6 +45,7 @@ class TestDatabases:
         default_factory=lambda: {name: secrets.token_hex(8) for name in (*SERVICES, AUDITOR)}
     )
     _templates: dict[str, str] = field(default_factory=dict)
+    _connection: tuple[asyncio.AbstractEventLoop, Connection] | None = None
 
     @asynccontextmanager
     async def fresh(self, service: str) -> AsyncIterator[Database]:
@@ -66,8 +68,10 @@ class TestDatabases:
         try:
             # A database does not inherit what its template grants on itself.
             roles = ", ".join((*services, AUDITOR))
-            await self._admin(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-            await self._admin(f"GRANT CONNECT ON DATABASE {name} TO {roles}")
+            await self._admin(
+                f"REVOKE ALL ON DATABASE {name} FROM PUBLIC;"
+                f"GRANT CONNECT ON DATABASE {name} TO {roles}"
+            )
             yield name
         finally:
             await self._admin(f"DROP DATABASE {name} WITH (FORCE)")
@@ -92,11 +96,10 @@ class TestDatabases:
         return self._templates[key]
 
     async def _admin(self, statement: str) -> None:
-        conn = await asyncpg.connect(self.cluster.dsn())
-        try:
-            await conn.execute(statement)
-        finally:
-            await conn.close()
+        loop = asyncio.get_running_loop()
+        if self._connection is None or self._connection[0] is not loop:
+            self._connection = (loop, await asyncpg.connect(self.cluster.dsn()))
+        await self._connection[1].execute(statement)
 
 
 @dataclass(frozen=True)
