@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from hashlib import md5, sha1, sha256
 from hmac import HMAC, compare_digest
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 ACS3: Final = "ACS3-HMAC-SHA256"
 TC3: Final = "TC3-HMAC-SHA256"
@@ -33,6 +33,12 @@ def authorization_parts(header: str, algorithm: str) -> dict[str, str]:
         return {}
     pairs = (part.strip().partition("=") for part in rest.split(","))
     return {key: value for key, _, value in pairs if value}
+
+
+def form(fields: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
+    """Return headers and body of a form with *fields*."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded;charset=utf-8"}
+    return headers, urlencode(fields).encode()
 
 
 def acs3(
