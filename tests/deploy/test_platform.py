@@ -13,9 +13,9 @@ import asyncpg
 import orjson
 import pytest
 
-from deploy.embedded import EmbeddedError, Nats, Postgres
+from deploy.embedded import Nats, Postgres
 from deploy.platform import Platform
-from deploy.processes import free_port, process_runs
+from deploy.processes import EmbeddedError, free_port, process_runs
 from deploy.supervisor import Child, PlatformError, Program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,15 +30,16 @@ async def until(condition, *, timeout_s=20.0):
         await asyncio.sleep(0.05)
 
 
-def a_platform(directory, **changes):
-    facts = {
-        "services": ("billing", "nobody"),
-        "modules": STUB,
-        "simulators": (),
-        "fsync": False,
-        "say": lambda _: None,
-    }
-    return Platform(directory, **(facts | changes))
+def a_platform(directory, *, replicas=None):
+    return Platform(
+        directory,
+        services=("billing", "nobody"),
+        modules=STUB,
+        simulators=(),
+        replicas=replicas,
+        fsync=False,
+        say=lambda _: None,
+    )
 
 
 async def status(url, *, key=None):
@@ -175,6 +176,7 @@ def run_aside(directory):
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
+    assert process.stdout is not None
     while (line := process.stdout.readline()) != "up\n":
         assert line, "it never came up"
     state = orjson.loads((directory / "platform.json").read_bytes())
