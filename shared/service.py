@@ -182,7 +182,7 @@ async def _serving(
         *service.api.endpoints,
         *operations_api(process.bus).endpoints,
     ]
-    add_api(whole, app, deps, clock=process.clock)
+    add_api(whole, app, deps)
     process.requests = app[ACTIVITY]
     _add_probes(app, process)
     _add_asyncapi(app, service)

@@ -113,18 +113,13 @@ def _edge(door: Door) -> Any:
         asked = request.headers.get("X-Request-Id", "")
         request_id = asked if _ASKED_ID.fullmatch(asked) else new_id().hex
         request[REQUEST_ID] = request_id
-        door.activity.in_flight += 1
-        try:
-            with (
-                structlog.contextvars.bound_contextvars(request_id=request_id),
-                tracing.serving(request.method, route, request.headers) as span,
-            ):
-                response = await _answer(request, handler, route)
-                if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                    tracing.failed(span, str(response.status))
-        finally:
-            door.activity.in_flight -= 1
-            door.activity.served += 1
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            tracing.serving(request.method, route, request.headers) as span,
+        ):
+            response = await _answer(request, handler, route)
+            if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                tracing.failed(span, str(response.status))
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
             if rate := request.get(RATE):
@@ -162,13 +157,17 @@ def _handler(door: Door, endpoint: Endpoint) -> Handler:
     serve = _deliver if endpoint.webhook else _serve
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        if door.activity.in_flight > door.limits.concurrent:
+        if door.activity.in_flight >= door.limits.concurrent:
             raise problems.Overloaded("Too many requests are in work.")
+        door.activity.in_flight += 1
         try:
             async with asyncio.timeout(timeout_s):
                 return await serve(door, endpoint, request)
         except TimeoutError as error:
             raise problems.TimedOut("The request took too long.") from error
+        finally:
+            door.activity.in_flight -= 1
+            door.activity.served += 1
 
     return handle
 

@@ -1,0 +1,147 @@
+"""Work by the clock: nothing missed, nothing twice, and a word about what comes next."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from shared.clock import TestClock
+from shared.db import Connection, Database
+from shared.jobs import Daily, Due, Runner
+from tests.support.waiting import until
+
+NINE = datetime(2027, 3, 1, 1, 0, tzinfo=UTC)  # 09:00 in China
+
+
+@dataclass
+class Shop:
+    """Deps of these tests: what is due, and what was done when."""
+
+    db: Database
+    clock: TestClock
+    due: list[datetime] = field(default_factory=list)
+    done: list[datetime] = field(default_factory=list)
+    fails: int = 0
+
+
+async def sell(shop: Shop) -> int:
+    if shop.fails:
+        shop.fails -= 1
+        raise ValueError("out of order")
+    now = shop.clock.now()
+    ready = [moment for moment in shop.due if moment <= now]
+    shop.due = [moment for moment in shop.due if moment > now]
+    shop.done += ready
+    return len(ready)
+
+
+def selling(shop: Shop) -> Due[Shop]:
+    async def next_due_at(conn: Connection) -> datetime | None:
+        return min(shop.due, default=None)
+
+    return Due("sell", sell, next_due_at)
+
+
+async def sweep(shop: Shop) -> int:
+    shop.done.append(shop.clock.now())
+    return 0
+
+
+SWEEPING = Daily("sweep", 3, 30, sweep)
+
+
+@asynccontextmanager
+async def at_work(shop: Shop, *jobs: Due[Shop] | Daily[Shop]) -> AsyncIterator[Runner[Shop]]:
+    runner = Runner(jobs, db=shop.db, clock=shop.clock, deps=shop, pause_s=0)
+    task = asyncio.create_task(runner.run())
+    try:
+        yield runner
+    finally:
+        await runner.stop()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_work_is_done_when_it_is_due_and_not_before(wallet_db):
+    shop = Shop(wallet_db, TestClock(NINE), due=[NINE, NINE + timedelta(hours=1)])
+
+    async with at_work(shop, selling(shop)) as runner:
+        await until(lambda: not runner.busy)
+        assert shop.done == [NINE]
+        assert runner.next_due_at == NINE + timedelta(hours=1)
+
+        shop.clock.advance(hours=1)
+        runner.ring()
+        await until(lambda: len(shop.done) == 2)
+
+
+async def test_nothing_starts_while_the_clock_is_held(wallet_db):
+    shop = Shop(wallet_db, TestClock(NINE), due=[NINE + timedelta(hours=1)])
+
+    async with at_work(shop, selling(shop)) as runner:
+        await until(lambda: not runner.busy)
+        runner.hold(held=True)
+        shop.clock.advance(hours=1)
+        runner.ring()
+        await until(lambda: runner.busy == ["sell"])
+        assert shop.done == []
+
+        runner.hold(held=False)
+        await until(lambda: len(shop.done) == 1)
+
+
+async def test_a_job_that_fails_is_tried_again(wallet_db):
+    shop = Shop(wallet_db, TestClock(NINE), due=[NINE], fails=1)
+
+    async with at_work(shop, selling(shop)) as runner:
+        await until(lambda: shop.done == [NINE])
+        await until(lambda: not runner.busy)
+
+
+async def test_a_daily_job_runs_once_a_day_at_its_hour_in_china(wallet_db):
+    shop = Shop(wallet_db, TestClock(NINE))
+
+    async with at_work(shop, SWEEPING) as runner:
+        await until(lambda: not runner.busy)
+        assert runner.next_due_at == datetime(2027, 3, 1, 19, 30, tzinfo=UTC)
+        for day in (1, 2):
+            shop.clock.set(datetime(2027, 3, day, 19, 30, tzinfo=UTC))
+            runner.ring()
+            await until(lambda n=day: len(shop.done) == n)
+        await until(lambda: not runner.busy)
+        assert runner.next_due_at == datetime(2027, 3, 3, 19, 30, tzinfo=UTC)
+
+
+async def test_two_replicas_run_a_daily_job_once(wallet_db):
+    shop = Shop(wallet_db, TestClock(NINE))
+
+    async with at_work(shop, SWEEPING) as one, at_work(shop, SWEEPING) as two:
+        await until(lambda: not one.busy and not two.busy)
+        shop.clock.set(datetime(2027, 3, 1, 19, 30, tzinfo=UTC))
+        one.ring()
+        two.ring()
+        await until(lambda: shop.done != [] and not one.busy and not two.busy)
+
+    assert shop.done == [datetime(2027, 3, 1, 19, 30, tzinfo=UTC)]
+
+
+async def test_a_daily_job_whose_process_died_is_taken_over_after_its_lease(wallet_db):
+    shop = Shop(wallet_db, TestClock(NINE))
+    due = datetime(2027, 3, 1, 19, 30, tzinfo=UTC)
+    async with wallet_db.transaction() as conn:
+        await conn.execute(
+            "INSERT INTO job_runs (job, next_at, lease_until, fence) VALUES ('sweep', $1, $2, 1)",
+            due,
+            due + timedelta(minutes=10),
+        )
+    shop.clock.set(due)
+
+    async with at_work(shop, SWEEPING) as runner:
+        await until(lambda: not runner.busy)
+        assert shop.done == []
+        assert runner.next_due_at == due + timedelta(minutes=10)
+
+        shop.clock.set(due + timedelta(minutes=10))
+        runner.ring()
+        await until(lambda: len(shop.done) == 1)
