@@ -191,16 +191,8 @@ class WechatPayClient:
         except OddXml as error:
             return Unknown(UnknownReason.ODD_BODY, str(error))
         if not v2_verify(fields, self.config.apiv2_key):
-            detail = fields.get("return_msg", "")
-            return Unknown(UnknownReason.BAD_SIGNATURE, detail)
-        if fields.get("return_code") != "SUCCESS":
-            return Refused("RETURN_FAIL", fields.get("return_msg", ""), fields)
-        if fields.get("result_code") == "SUCCESS":
-            return Ok(fields)
-        code = fields.get("err_code", "")
-        if code in _UNSURE_V2 or not code:
-            return Unknown(UnknownReason.RAIL_UNSURE, code)
-        return Refused(code, fields.get("err_code_des", ""), fields)
+            return Unknown(UnknownReason.BAD_SIGNATURE, fields.get("return_msg", ""))
+        return _v2_outcome(fields)
 
     def _read_v3(self, answer: Answer) -> Outcome:
         status = answer.status
@@ -223,3 +215,14 @@ class WechatPayClient:
             return Ok(content)
         code = str(content.get("code") or f"HTTP_{status}")
         return Refused(code, str(content.get("message", "")), content)
+
+
+def _v2_outcome(fields: Mapping[str, str]) -> Outcome:
+    if fields.get("return_code") != "SUCCESS":
+        return Refused("RETURN_FAIL", fields.get("return_msg", ""), fields)
+    if fields.get("result_code") == "SUCCESS":
+        return Ok(fields)
+    code = fields.get("err_code", "")
+    if code in _UNSURE_V2 or not code:
+        return Unknown(UnknownReason.RAIL_UNSURE, code)
+    return Refused(code, fields.get("err_code_des", ""), fields)
