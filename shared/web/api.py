@@ -26,7 +26,7 @@ Reply = Callable[[], web.Response]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One line of the table; ``answer`` is None where the handler answers by itself."""
+    """One line of the table."""
 
     method: str
     path: str
@@ -48,6 +48,7 @@ class Endpoint:
     given: Mapping[str, object]
     """Parameters that get the call, the request or the raw body: name to annotation."""
     answer: TypeAdapter[Any] | None
+    """None where the handler answers by itself, or with nothing."""
     answer_type: object
 
     @property
@@ -189,7 +190,7 @@ class Api(Generic[D]):
 
 def _endpoint(method: str, path: str, run: Callable[..., Awaitable[Any]], **how: Any) -> Endpoint:
     hints = get_type_hints(run, include_extras=True)
-    answer_type = hints.pop("return", None)
+    answer_type = hints.pop("return", type(None))
     parts = _Parts()
     for name in inspect.signature(run).parameters:
         parts.sort_in(name, hints[name], in_path=name in PATH_NAME.findall(path))
@@ -197,7 +198,9 @@ def _endpoint(method: str, path: str, run: Callable[..., Awaitable[Any]], **how:
     assert not missing, f"{run.__name__} does not take {missing} of {path}"
     summary, description = _docstring(run)
     how["summary"] = how["summary"] or summary
-    by_itself = isinstance(answer_type, type) and issubclass(answer_type, web.StreamResponse | Raw)
+    silent = isinstance(answer_type, type) and issubclass(
+        answer_type, web.StreamResponse | Raw | type(None)
+    )
     return Endpoint(
         method=method,
         path=path,
@@ -207,7 +210,7 @@ def _endpoint(method: str, path: str, run: Callable[..., Awaitable[Any]], **how:
         body=parts.body,
         query=parts.query,
         given=parts.given,
-        answer=None if by_itself or answer_type is None else TypeAdapter(answer_type),
+        answer=None if silent else TypeAdapter(answer_type),
         answer_type=answer_type,
         **how,
     )

@@ -28,7 +28,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Activity:
-    """What a supervisor asks before it decides that a process is idle; endpoints only, no probes."""
+    """What a supervisor asks to see whether a process is idle; endpoints only, no probes."""
 
     in_flight: int = 0
     served: int = 0

@@ -86,7 +86,7 @@ def add_api(
         buckets=Buckets(rate_per_s=limits.per_key_per_s, size=limits.per_key_burst),
         lookups=Bucket(limits.lookups_per_s, limits.lookups_per_s),
     )
-    app.middlewares.append(_edge(door))
+    app.middlewares.append(_edge())
     for endpoint in api.endpoints:
         app.router.add_route(endpoint.method, endpoint.path, _handler(door, endpoint))
     described = openapi.document(api)
@@ -102,7 +102,7 @@ def _add_page(app: web.Application, path: str, body: bytes, content_type: str) -
     app.router.add_get(path, show)
 
 
-def _edge(door: Door) -> Any:
+def _edge() -> Any:
     """Return the middleware around everything: ids, span, figures, problems."""
 
     @web.middleware
