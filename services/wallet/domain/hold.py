@@ -1,0 +1,105 @@
+"""A hold sets money aside for one parcel: placed, then captured or released, once."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
+
+from services.wallet.contract.states import HoldState
+from services.wallet.domain.errors import HoldClosedOtherwise
+from shared.ids import derived_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """
+    Money of one instalment, set aside in the wallet.
+
+    Of a captured hold ``captured_fen`` was spent and the rest is free again.
+    """
+
+    merchant_id: UUID
+    hold_id: UUID
+    instalment_id: UUID
+    agreement_id: UUID
+    customer_id: UUID
+    amount_fen: int
+    placed_at: datetime
+    state: HoldState = HoldState.PLACED
+    captured_fen: int = 0
+    shipment_id: UUID | None = None
+    closed_at: datetime | None = None
+
+    @property
+    def freed_fen(self) -> int:
+        """Return what the closing of this hold gave back to the wallet."""
+        return 0 if self.state is HoldState.PLACED else self.amount_fen - self.captured_fen
+
+
+def hold_of(instalment_id: UUID) -> UUID:
+    """Return the id of the one hold that an instalment can have."""
+    return derived_id("hold", instalment_id)
+
+
+def amount_to_hold(hold_fen: int, *, amount_fen: int) -> int:
+    """Return what to set aside: *hold_fen*, but never more than the instalment brought."""
+    return max(0, min(hold_fen, amount_fen))
+
+
+def capture(hold: Hold, shipment_id: UUID, *, amount_fen: int, now: datetime) -> Hold:
+    """
+    Return *hold* after *amount_fen* of it was spent on a shipment and the rest freed.
+
+    Capturing again for the same shipment changes nothing.
+
+    Raises:
+        HoldClosedOtherwise: It was released, or spent on another shipment.
+        ValueError: *amount_fen* is not between 0 and what is held.
+    """
+    if not 0 <= amount_fen <= hold.amount_fen:
+        raise ValueError(f"Cannot capture {amount_fen} of {hold.amount_fen} fen")
+    match hold.state:
+        case HoldState.PLACED:
+            return replace(
+                hold,
+                state=HoldState.CAPTURED,
+                captured_fen=amount_fen,
+                shipment_id=shipment_id,
+                closed_at=now,
+            )
+        case HoldState.CAPTURED if hold.shipment_id == shipment_id:
+            return hold
+        case HoldState.CAPTURED | HoldState.RELEASED:
+            raise _closed_otherwise(hold, shipment_id)
+        case _:
+            assert_never(hold.state)
+
+
+def release(hold: Hold, shipment_id: UUID, *, now: datetime) -> Hold:
+    """
+    Return *hold* after its shipment was cancelled and all of it is free.
+
+    Releasing again for the same shipment changes nothing.
+
+    Raises:
+        HoldClosedOtherwise: It was captured, or released for another shipment.
+    """
+    match hold.state:
+        case HoldState.PLACED:
+            return replace(hold, state=HoldState.RELEASED, shipment_id=shipment_id, closed_at=now)
+        case HoldState.RELEASED if hold.shipment_id == shipment_id:
+            return hold
+        case HoldState.CAPTURED | HoldState.RELEASED:
+            raise _closed_otherwise(hold, shipment_id)
+        case _:
+            assert_never(hold.state)
+
+
+def _closed_otherwise(hold: Hold, shipment_id: UUID) -> HoldClosedOtherwise:
+    return HoldClosedOtherwise(
+        "The hold was closed in another way.",
+        hold_id=str(hold.hold_id),
+        state=hold.state.value,
+        closed_for=str(hold.shipment_id),
+        shipment_id=str(shipment_id),
+    )

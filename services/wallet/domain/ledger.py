@@ -1,0 +1,119 @@
+"""What became of the money of one agreement, and what of it must go back when it ends."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from services.wallet.contract.states import EndedAs, HoldState
+from services.wallet.domain.hold import Hold
+from shared.ids import derived_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """
+    The money of one agreement, in fen: credited = held + captured + penalty + refunded + unspent.
+
+    ``refunded_fen`` left the wallet to be refunded; ``rail`` is None until money came.
+    """
+
+    merchant_id: UUID
+    agreement_id: UUID
+    customer_id: UUID
+    rail: str | None = None
+    periods: int = 0
+    periods_paid: int = 0
+    credited_fen: int = 0
+    held_fen: int = 0
+    captured_fen: int = 0
+    penalty_fen: int = 0
+    refunded_fen: int = 0
+    open_holds: int = 0
+    settlements: int = 0
+    ended_as: EndedAs | None = None
+    ended_at: datetime | None = None
+    penalty_due_fen: int = 0
+
+    @property
+    def unspent_fen(self) -> int:
+        """Return what of this agreement's money is free in the wallet's principal."""
+        spent = self.held_fen + self.captured_fen + self.penalty_fen + self.refunded_fen
+        return self.credited_fen - spent
+
+    @property
+    def periods_left(self) -> int:
+        """Return how many periods are still to be paid; none once it has ended."""
+        return 0 if self.ended_as else max(0, self.periods - self.periods_paid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """A request to send *amount_fen* of an ended agreement back to its original route."""
+
+    merchant_id: UUID
+    settlement_id: UUID
+    agreement_id: UUID
+    customer_id: UUID
+    seq: int
+    rail: str
+    amount_fen: int
+    reason: EndedAs
+    requested_at: datetime
+    refunded_fen: int = 0
+    failure: str | None = None
+    failed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A ledger after its unspent money was taken out: first the penalty, then the refund."""
+
+    ledger: Ledger
+    settlement_id: UUID
+    penalty_fen: int
+    refund: Settlement | None
+
+
+def without(ledger: Ledger, closed: Hold) -> Ledger:
+    """Return *ledger* after one of its holds was closed."""
+    assert closed.state is not HoldState.PLACED
+    return replace(
+        ledger,
+        held_fen=ledger.held_fen - closed.amount_fen,
+        captured_fen=ledger.captured_fen + closed.captured_fen,
+        open_holds=ledger.open_holds - 1,
+    )
+
+
+def settle(ledger: Ledger, *, now: datetime) -> Settled | None:
+    """
+    Take the unspent money out of an ended agreement; None when there is nothing to do.
+
+    It waits for the last open hold.  Money that comes free or arrives later makes
+    another settlement, with the next number.
+    """
+    if ledger.ended_as is None or ledger.open_holds or not ledger.unspent_fen:
+        return None
+    assert ledger.rail is not None, "money came in by a rail"
+    seq = ledger.settlements + 1
+    settlement_id = derived_id("settlement", ledger.agreement_id, seq)
+    penalty_fen = min(ledger.penalty_due_fen - ledger.penalty_fen, ledger.unspent_fen)
+    refund_fen = ledger.unspent_fen - penalty_fen
+    refund = Settlement(
+        merchant_id=ledger.merchant_id,
+        settlement_id=settlement_id,
+        agreement_id=ledger.agreement_id,
+        customer_id=ledger.customer_id,
+        seq=seq,
+        rail=ledger.rail,
+        amount_fen=refund_fen,
+        reason=ledger.ended_as,
+        requested_at=now,
+    )
+    after = replace(
+        ledger,
+        settlements=seq,
+        penalty_fen=ledger.penalty_fen + penalty_fen,
+        refunded_fen=ledger.refunded_fen + refund_fen,
+    )
+    return Settled(after, settlement_id, penalty_fen, refund if refund_fen else None)

@@ -1,0 +1,184 @@
+"""The table ``ledgers``: what became of the money of each agreement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.wallet.contract.states import EndedAs
+from services.wallet.domain.ledger import Ledger
+from shared.db import Connection, Row
+
+LedgerKey = tuple[UUID, UUID]
+"""Merchant and agreement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credit:
+    """Money that came in for one agreement, and what of it is to be held while it lasts."""
+
+    merchant_id: UUID
+    agreement_id: UUID
+    customer_id: UUID
+    rail: str
+    periods: int
+    periods_paid: int
+    amount_fen: int
+    hold_fen: int
+    holds: int
+
+
+async def credit(conn: Connection, credits_: Sequence[Credit]) -> set[LedgerKey]:
+    """
+    Add *credits_*, one per agreement, and return the agreements that have ended.
+
+    Nothing is held of what comes in for an agreement that has ended.
+    """
+    rows = sorted(credits_, key=lambda c: (c.merchant_id, c.agreement_id))
+    credited = await conn.fetch(
+        """
+        INSERT INTO ledgers AS l
+               (merchant_id, agreement_id, customer_id, rail, periods, periods_paid,
+                credited_fen, held_fen, open_holds)
+        SELECT * FROM unnest(
+               $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::int[],
+               $7::bigint[], $8::bigint[], $9::int[])
+        ON CONFLICT (merchant_id, agreement_id) DO UPDATE
+           SET rail = coalesce(l.rail, EXCLUDED.rail),
+               periods = EXCLUDED.periods,
+               periods_paid = l.periods_paid + EXCLUDED.periods_paid,
+               credited_fen = l.credited_fen + EXCLUDED.credited_fen,
+               held_fen = l.held_fen
+                   + CASE WHEN l.ended_as IS NULL THEN EXCLUDED.held_fen ELSE 0 END,
+               open_holds = l.open_holds
+                   + CASE WHEN l.ended_as IS NULL THEN EXCLUDED.open_holds ELSE 0 END
+        RETURNING merchant_id, agreement_id, ended_as IS NOT NULL AS ended
+        """,
+        [c.merchant_id for c in rows],
+        [c.agreement_id for c in rows],
+        [c.customer_id for c in rows],
+        [c.rail for c in rows],
+        [c.periods for c in rows],
+        [c.periods_paid for c in rows],
+        [c.amount_fen for c in rows],
+        [c.hold_fen for c in rows],
+        [c.holds for c in rows],
+    )
+    return {(row["merchant_id"], row["agreement_id"]) for row in credited if row["ended"]}
+
+
+async def open_all(conn: Connection, ledgers: Sequence[Ledger]) -> None:
+    """Make an empty ledger for each agreement; one that stands only learns its terms."""
+    rows = sorted({(ledger.merchant_id, ledger.agreement_id): ledger for ledger in ledgers}.items())
+    await conn.execute(
+        """
+        INSERT INTO ledgers AS l (merchant_id, agreement_id, customer_id, rail, periods)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::int[])
+        ON CONFLICT (merchant_id, agreement_id) DO UPDATE
+           SET rail = coalesce(l.rail, EXCLUDED.rail), periods = EXCLUDED.periods
+        """,
+        [ledger.merchant_id for _, ledger in rows],
+        [ledger.agreement_id for _, ledger in rows],
+        [ledger.customer_id for _, ledger in rows],
+        [ledger.rail for _, ledger in rows],
+        [ledger.periods for _, ledger in rows],
+    )
+
+
+async def end(
+    conn: Connection,
+    *,
+    merchant_id: UUID,
+    agreement_id: UUID,
+    customer_id: UUID,
+    ended_as: EndedAs,
+    penalty_due_fen: int,
+    now: datetime,
+) -> None:
+    """Mark an agreement as ended, even before its first money; the first end counts."""
+    await conn.execute(
+        """
+        INSERT INTO ledgers AS l
+               (merchant_id, agreement_id, customer_id, ended_as, penalty_due_fen, ended_at)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (merchant_id, agreement_id) DO UPDATE
+           SET ended_as = EXCLUDED.ended_as, ended_at = EXCLUDED.ended_at,
+               penalty_due_fen = EXCLUDED.penalty_due_fen
+         WHERE l.ended_as IS NULL
+        """,
+        merchant_id,
+        agreement_id,
+        customer_id,
+        ended_as,
+        penalty_due_fen,
+        now,
+    )
+
+
+async def lock(conn: Connection, keys: Sequence[LedgerKey]) -> dict[LedgerKey, Ledger]:
+    """Return those of *keys* that exist, locked in the order of their keys."""
+    rows = await conn.fetch(
+        """
+        SELECT l.*
+          FROM ledgers l
+          JOIN (SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[])
+                  AS k (merchant_id, agreement_id)) k USING (merchant_id, agreement_id)
+         ORDER BY l.merchant_id, l.agreement_id
+           FOR UPDATE OF l
+        """,
+        [merchant_id for merchant_id, _ in keys],
+        [agreement_id for _, agreement_id in keys],
+    )
+    return {(row["merchant_id"], row["agreement_id"]): _ledger(row) for row in rows}
+
+
+async def save(conn: Connection, ledgers: Sequence[Ledger]) -> None:
+    """Write back the amounts of *ledgers*, which are locked."""
+    await conn.execute(
+        """
+        UPDATE ledgers l
+           SET held_fen = n.held_fen, captured_fen = n.captured_fen,
+               penalty_fen = n.penalty_fen, refunded_fen = n.refunded_fen,
+               open_holds = n.open_holds, settlements = n.settlements
+          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[],
+                      $6::bigint[], $7::int[], $8::int[])
+               AS n (merchant_id, agreement_id, held_fen, captured_fen, penalty_fen,
+                     refunded_fen, open_holds, settlements)
+         WHERE l.merchant_id = n.merchant_id AND l.agreement_id = n.agreement_id
+        """,
+        [ledger.merchant_id for ledger in ledgers],
+        [ledger.agreement_id for ledger in ledgers],
+        [ledger.held_fen for ledger in ledgers],
+        [ledger.captured_fen for ledger in ledgers],
+        [ledger.penalty_fen for ledger in ledgers],
+        [ledger.refunded_fen for ledger in ledgers],
+        [ledger.open_holds for ledger in ledgers],
+        [ledger.settlements for ledger in ledgers],
+    )
+
+
+async def get(conn: Connection, merchant_id: UUID, agreement_id: UUID) -> Ledger | None:
+    """Return one merchant's ledger of an agreement, or None."""
+    row = await conn.fetchrow(
+        "SELECT * FROM ledgers WHERE merchant_id = $1 AND agreement_id = $2",
+        merchant_id,
+        agreement_id,
+    )
+    return _ledger(row) if row else None
+
+
+async def of_customer(conn: Connection, merchant_id: UUID, customer_id: UUID) -> list[Ledger]:
+    """Return the ledgers of one merchant's customer, in the order of their ids."""
+    rows = await conn.fetch(
+        """
+        SELECT * FROM ledgers WHERE merchant_id = $1 AND customer_id = $2 ORDER BY agreement_id
+        """,
+        merchant_id,
+        customer_id,
+    )
+    return [_ledger(row) for row in rows]
+
+
+def _ledger(row: Row) -> Ledger:
+    ended_as = EndedAs(row["ended_as"]) if row["ended_as"] else None
+    return Ledger(**{**row, "ended_as": ended_as})
