@@ -9,9 +9,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import environ
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
+from nats.errors import NoServersError
 
 from deploy import streams
 from deploy.schemas import AUDITOR, prepare_schema
@@ -19,6 +21,9 @@ from deploy.topology import present
 from shared.api_keys import install_key
 from shared.clock import SystemClock
 from shared.db import Connection
+
+WAIT_S: Final = 60.0
+"""How long the servers may take to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,17 @@ async def prepare(plan: Preparation) -> list[str]:
     return applied
 
 
+async def _prepare_when_they_answer(plan: Preparation) -> list[str]:
+    """Try for ``WAIT_S`` while the servers are still starting."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            try:
+                return await prepare(plan)
+            except (OSError, asyncpg.CannotConnectNowError, NoServersError) as error:
+                print(f"waiting: {error!r}")
+                await asyncio.sleep(1)
+
+
 async def _let_operator_in(conn: Connection, service: str, key: str) -> None:
     await conn.execute(f"SET search_path TO {service}")
     await install_key(
@@ -101,7 +117,7 @@ def _password(dsn: str, *, role: str) -> str:
 
 def main() -> None:
     """Prepare what the environment names, and say what was applied."""
-    for name in asyncio.run(prepare(from_environment(environ))):
+    for name in asyncio.run(_prepare_when_they_answer(from_environment(environ))):
         print(f"applied {name}")
     print("prepared")
 

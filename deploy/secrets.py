@@ -31,6 +31,8 @@ class Secrets:
     field_keys: Mapping[str, str]
     index_keys: Mapping[str, str]
     operator_key: str
+    superuser_password: str
+    """Of the database server in the compose file; the embedded one makes its own."""
 
 
 def make() -> Secrets:
@@ -44,6 +46,7 @@ def make() -> Secrets:
         field_keys={name: _base64(token_bytes(32)) for name in SERVICES},
         index_keys={name: _base64(token_bytes(32)) for name in SERVICES},
         operator_key=new_token("live"),
+        superuser_password=token_urlsafe(24),
     )
 
 
