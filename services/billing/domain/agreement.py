@@ -1,0 +1,105 @@
+"""What billing keeps of an agreement, and how it moves."""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Final, assert_never
+from uuid import UUID
+
+
+class AgreementState(StrEnum):
+    """Where an agreement stands."""
+
+    COOLING_OFF = "cooling_off"
+    ACTIVE = "active"
+    CANCELLED = "cancelled"
+    TERMINATED = "terminated"
+    COMPLETED = "completed"
+
+
+ENDED: Final = frozenset(
+    {AgreementState.CANCELLED, AgreementState.TERMINATED, AgreementState.COMPLETED}
+)
+
+FAILED_PERIODS_TO_FLAG: Final = 2
+"""Consecutive periods without money after which automatic charges rest (rule WH-14)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """
+    One agreement; ``hold_fen`` is each period's parcel.
+
+    ``plan_on`` is the date up to which the rail lets the next period be charged, for
+    rails that keep such a plan; None means that the rail has to be asked.
+    ``holds`` are the reasons why a person wants no charge now.
+    """
+
+    agreement_id: UUID
+    agreement_no: str
+    merchant_id: UUID
+    customer_id: UUID
+    pet_id: UUID
+    plan_name: str
+    rail: str
+    charge_day: int
+    periods: int
+    total_fen: int
+    hold_fen: int
+    auto_ship: bool
+    state: AgreementState
+    signed_at: datetime
+    failed_periods: int = 0
+    last_failed_seq: int = 0
+    flagged_at: datetime | None = None
+    holds: tuple[str, ...] = ()
+    plan_on: date | None = None
+    fully_paid_at: datetime | None = None
+
+
+class AgreementMove(StrEnum):
+    """What signing may tell of an agreement."""
+
+    ACTIVATE = "activate"
+    CANCEL = "cancel"
+    TERMINATE = "terminate"
+    COMPLETE = "complete"
+
+
+def move(agreement: Agreement, step: AgreementMove) -> Agreement:
+    """Return *agreement* after *step*; one that has ended stays as it ended."""
+    if agreement.state in ENDED:
+        return agreement
+    match step:
+        case AgreementMove.ACTIVATE:
+            state = AgreementState.ACTIVE
+        case AgreementMove.CANCEL:
+            state = AgreementState.CANCELLED
+        case AgreementMove.TERMINATE:
+            state = AgreementState.TERMINATED
+        case AgreementMove.COMPLETE:
+            state = AgreementState.COMPLETED
+        case _:
+            assert_never(step)
+    return replace(agreement, state=state)
+
+
+def period_failed(agreement: Agreement, seq: int, *, now: datetime) -> Agreement:
+    """Return *agreement* after every try of period *seq* failed; the second in a row flags it."""
+    if seq == agreement.last_failed_seq:
+        return agreement
+    in_a_row = agreement.failed_periods + 1 if seq == agreement.last_failed_seq + 1 else 1
+    flag = in_a_row >= FAILED_PERIODS_TO_FLAG and agreement.flagged_at is None
+    return replace(
+        agreement,
+        failed_periods=in_a_row,
+        last_failed_seq=seq,
+        flagged_at=now if flag else agreement.flagged_at,
+    )
+
+
+def period_paid(agreement: Agreement) -> Agreement:
+    """Return *agreement* after a payment: what was flagged is clear again."""
+    if agreement.failed_periods == 0 and agreement.flagged_at is None:
+        return agreement
+    return replace(agreement, failed_periods=0, last_failed_seq=0, flagged_at=None)

@@ -1,0 +1,167 @@
+"""What one finding about one attempt does to the attempt, its instalment and its agreement."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from services.billing.domain import agreement as agreements
+from services.billing.domain import attempt as attempts
+from services.billing.domain.agreement import ENDED, Agreement
+from services.billing.domain.attempt import Attempt, AttemptKind, AttemptState
+from services.billing.domain.dunning import Step, step_at, step_moment
+from services.billing.domain.findings import Finding
+from services.billing.domain.instalment import (
+    HAS_MONEY,
+    Instalment,
+    InstalmentMove,
+    InstalmentState,
+    moved,
+)
+from services.billing.domain.retry_policy import retry_at
+from shared.calendar import month_day
+from shared.rails.classes import FailureClass
+from shared.rails.permissions import Permission
+
+
+class Happening(StrEnum):
+    """What is worth telling others."""
+
+    COLLECTED = "collected"
+    SURPLUS = "surplus"
+    FAILED = "failed"
+    EXHAUSTED = "exhausted"
+    OVERDUE_SETTLED = "overdue_settled"
+    RISK_FLAGGED = "risk_flagged"
+    RISK_CLEARED = "risk_cleared"
+    OURS_TO_LOOK_AT = "ours_to_look_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An attempt with what it is about, read under the agreement's lock."""
+
+    agreement: Agreement
+    instalment: Instalment
+    attempt: Attempt
+    happenings: tuple[Happening, ...] = ()
+
+
+def next_query_s(permission: Permission, queries: int) -> int:
+    """Return how long to wait before query number *queries* (from 0) of an unclear order."""
+    first = permission.first_queries_s
+    return first[queries] if queries < len(first) else permission.query_every_s
+
+
+def settle(
+    case: Case, finding: Finding, *, now: datetime, permission: Permission, ladder: tuple[Step, ...]
+) -> Case:
+    """
+    Return *case* after *finding*; what was known before changes nothing.
+
+    The one function for the answer of a call, a query and a notification.
+    """
+    wait_s = next_query_s(permission, case.attempt.queries)
+    attempt = attempts.settle(case.attempt, finding, now=now, next_query_s=wait_s)
+    before = case.attempt.state
+    case = replace(case, attempt=attempt)
+    if attempt.state is AttemptState.SUCCEEDED and before is not AttemptState.SUCCEEDED:
+        return _collected(case, now=now, permission=permission)
+    if attempt.state is AttemptState.FAILED and before is not AttemptState.FAILED:
+        return _failed(case, now=now, permission=permission, ladder=ladder)
+    return case
+
+
+def give_up(case: Case, *, now: datetime, ladder: tuple[Step, ...]) -> Case:
+    """Return *case* when no automatic try is left or allowed: only the customer can pay now."""
+    instalment = case.instalment
+    first = step_at(ladder, 0)
+    overdue_since = instalment.charge_on
+    overdue = replace(
+        instalment,
+        state=moved(instalment.state, InstalmentMove.GIVE_UP),
+        next_try_at=None,
+        next_notice_at=None,
+        overdue_since=overdue_since,
+        rung=0,
+        next_dunning_at=(
+            None if first is None else max(step_moment(first, overdue_since=overdue_since), now)
+        ),
+    )
+    return replace(case, instalment=overdue, happenings=(*case.happenings, Happening.EXHAUSTED))
+
+
+def _collected(case: Case, *, now: datetime, permission: Permission) -> Case:
+    attempt, instalment, agreement = case.attempt, case.instalment, case.agreement
+    if attempt.kind is AttemptKind.AUTOMATIC and permission.due_window is not None:
+        # A success moves the rail's plan to the same day of the next month.
+        plan_on = agreement.plan_on
+        agreement = replace(agreement, plan_on=plan_on and month_day(plan_on, 1, day=plan_on.day))
+    if instalment.state in HAS_MONEY:
+        return replace(
+            case,
+            agreement=agreement,
+            attempt=replace(attempt, surplus=True),
+            happenings=(Happening.SURPLUS,),
+        )
+    happenings = [Happening.COLLECTED]
+    if instalment.overdue_since is not None:
+        happenings.append(Happening.OVERDUE_SETTLED)
+    if agreement.flagged_at is not None:
+        happenings.append(Happening.RISK_CLEARED)
+    paid = replace(
+        instalment,
+        state=moved(instalment.state, InstalmentMove.PAY),
+        charge_id=attempt.attempt_id,
+        paid_at=attempt.paid_at or now,
+        next_try_at=None,
+        next_notice_at=None,
+        next_dunning_at=None,
+        overdue_since=None,
+    )
+    return Case(agreements.period_paid(agreement), paid, attempt, tuple(happenings))
+
+
+def _failed(case: Case, *, now: datetime, permission: Permission, ladder: tuple[Step, ...]) -> Case:
+    attempt, instalment, agreement = case.attempt, case.instalment, case.agreement
+    if attempt.kind is AttemptKind.PAY_NOW or instalment.state is not InstalmentState.COLLECTING:
+        return case
+    failure = attempt.failure_class or FailureClass.UNKNOWN
+    if failure is FailureClass.PLAN_ACTION:
+        agreement = replace(agreement, plan_on=None)
+    happenings = [Happening.FAILED]
+    if failure in {FailureClass.OUR_MISTAKE, FailureClass.MERCHANT_ALARM}:
+        happenings.append(Happening.OURS_TO_LOOK_AT)
+    case = Case(agreement, instalment, attempt, tuple(happenings))
+    again = None if agreement.state in ENDED else _retry(case, failure, now, permission)
+    if again is not None:
+        waiting = replace(
+            instalment,
+            state=moved(instalment.state, InstalmentMove.TRY_AGAIN),
+            next_try_at=again,
+        )
+        return replace(case, instalment=waiting)
+    return _period_lost(give_up(case, now=now, ladder=ladder), now=now)
+
+
+def _retry(
+    case: Case, failure: FailureClass, now: datetime, permission: Permission
+) -> datetime | None:
+    window, plan_on = permission.due_window, case.agreement.plan_on
+    last_day = (
+        None if window is None or plan_on is None else (plan_on + timedelta(days=window.last_day))
+    )
+    return retry_at(
+        failure,
+        auto_tries=case.instalment.auto_tries,
+        first_tried_at=case.instalment.first_tried_at or now,
+        now=now,
+        last_day=last_day,
+        permission=permission,
+    )
+
+
+def _period_lost(case: Case, *, now: datetime) -> Case:
+    agreement = agreements.period_failed(case.agreement, case.instalment.seq, now=now)
+    flagged = agreement.flagged_at is not None and case.agreement.flagged_at is None
+    happenings = (*case.happenings, Happening.RISK_FLAGGED) if flagged else case.happenings
+    return replace(case, agreement=agreement, happenings=happenings)
