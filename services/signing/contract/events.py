@@ -59,10 +59,17 @@ class MerchantSuspended(Event):
 
 
 class BundleItem(_Part):
-    """So many of one SKU in a period's parcel."""
+    """
+    So many of one SKU in a period's parcel.
+
+    ``substitutes`` are SKUs of the same or a lower price, best first, that stand in the
+    signed agreement; they may be sent only to customers who agreed to substitutes.
+    """
 
     sku: str
     quantity: int
+    name: str = ""
+    substitutes: tuple[str, ...] = ()
 
 
 class StageBundle(_Part):
@@ -169,6 +176,7 @@ class AgreementSigned(Event):
     hold_fen: int
     auto_ship: bool
     instalments: tuple[SignedInstalment, ...]
+    substitutes_agreed: bool = False
     signed_at: AwareDatetime
     cooling_off_ends_at: AwareDatetime
 

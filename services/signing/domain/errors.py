@@ -1,0 +1,195 @@
+"""The ways signing says no."""
+
+from shared.errors import Conflict, NotFound, Rejected, TryLater, Unauthentic
+
+
+class MerchantUnknown(NotFound):
+    """No such merchant."""
+
+    code = "merchant-unknown"
+
+
+class StoreUnknown(NotFound):
+    """No such store of this merchant."""
+
+    code = "store-unknown"
+
+
+class PlanUnknown(NotFound):
+    """No such plan, or no such published version, of this merchant."""
+
+    code = "plan-unknown"
+
+
+class ApplicationUnknown(NotFound):
+    """No such application of this merchant."""
+
+    code = "application-unknown"
+
+
+class DocumentMissing(NotFound):
+    """There is no document yet."""
+
+    code = "document-missing"
+
+
+class AgreementUnknown(NotFound):
+    """No such agreement of this merchant."""
+
+    code = "agreement-unknown"
+
+
+class CustomerUnknown(NotFound):
+    """No such customer of this merchant."""
+
+    code = "customer-unknown"
+
+
+class MandateUnknown(NotFound):
+    """No mandate of ours has this number, or not yet."""
+
+    code = "mandate-unknown"
+
+
+class MerchantNotApproved(Conflict):
+    """Only an approved merchant may publish plans and sign customers."""
+
+    code = "merchant-not-approved"
+
+
+class MerchantDecided(Conflict):
+    """The merchant was decided upon otherwise before."""
+
+    code = "merchant-decided"
+
+
+class PlanPublishedAlready(Conflict):
+    """A published version never changes; make a new one."""
+
+    code = "plan-version-published"
+
+
+class StepNotNext(Conflict):
+    """The application waits for another step; ``next_step`` names it."""
+
+    code = "step-not-next"
+
+
+class PreviewStale(Conflict):
+    """The dates in the preview can no longer be kept; make a new one."""
+
+    code = "preview-stale"
+
+
+class TriesUsedUp(Conflict):
+    """No more tries of this step today."""
+
+    code = "tries-used-up"
+
+
+class AgreementStateForbids(Conflict):
+    """The agreement is in a state that forbids this."""
+
+    code = "agreement-state"
+
+
+class CoolingOffOver(Conflict):
+    """The cooling-off time has ended; terminate instead."""
+
+    code = "cooling-off-over"
+
+
+class ChargeDayNotOnRail(Rejected):
+    """The rail does not charge on this day of the month; the allowed days are named."""
+
+    code = "charge-day-not-on-rail"
+
+
+class AmountAboveRail(Rejected):
+    """One instalment is more than the rail charges at once."""
+
+    code = "amount-above-rail"
+
+
+class RailNotForMerchant(Rejected):
+    """The rail does not admit merchants of this legal kind, or this one has no account there."""
+
+    code = "rail-not-for-merchant"
+
+
+class RateAboveCap(Rejected):
+    """The annualised rate is above what may be asked."""
+
+    code = "rate-above-cap"
+
+
+class PlanInvalid(Rejected):
+    """The plan's figures do not fit each other."""
+
+    code = "plan-invalid"
+
+
+class IdNumberInvalid(Rejected):
+    """Not a valid resident identity number."""
+
+    code = "id-number-invalid"
+
+
+class TooYoung(Rejected):
+    """The customer is not yet 18."""
+
+    code = "too-young"
+
+
+class PhoneInvalid(Rejected):
+    """Not a mobile number of mainland China."""
+
+    code = "phone-invalid"
+
+
+class PayerMissing(Rejected):
+    """The customer's account at the chosen rail is not named."""
+
+    code = "payer-missing"
+
+
+class ConsentMissing(Rejected):
+    """A consent that this step needs was not given; ``missing`` names it."""
+
+    code = "consent-missing"
+
+
+class ClausesNotShown(Rejected):
+    """A key clause was not shown long enough; ``missing`` names it."""
+
+    code = "clauses-not-shown"
+
+
+class NameNotMatching(Rejected):
+    """Name and identity number do not belong together."""
+
+    code = "name-not-matching"
+
+
+class LossNotDocumented(Rejected):
+    """A penalty needs documented loss; item by item."""
+
+    code = "loss-not-documented"
+
+
+class ProviderSilent(TryLater):
+    """A provider did not answer; the same request may be repeated safely."""
+
+    code = "provider-silent"
+
+
+class ProviderRefused(Rejected):
+    """A provider refused the call; ``provider_code`` says why."""
+
+    code = "provider-refused"
+
+
+class CallbackUnsigned(Unauthentic):
+    """A provider's call does not carry its signature."""
+
+    code = "callback-unsigned"
