@@ -34,19 +34,21 @@ class Hook:
     answer: Any = None
     status: int = 200
     pushes: list[Push] = field(default_factory=list)
+    came: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def take(self, request: web.Request) -> web.Response:
         raw = await request.read()
         form = {key: str(value) for key, value in (await request.post()).items()}
-        self.pushes.append(Push(dict(request.headers), dict(request.query), raw, form))
+        async with self.came:
+            self.pushes.append(Push(dict(request.headers), dict(request.query), raw, form))
+            self.came.notify_all()
         if isinstance(self.answer, str):
             return web.Response(text=self.answer, status=self.status)
         return web.json_response(self.answer, status=self.status)
 
     async def wait_for(self, count: int) -> list[Push]:
-        async with asyncio.timeout(DEADLINE_S):
-            while len(self.pushes) < count:
-                await asyncio.sleep(0.01)
+        async with asyncio.timeout(DEADLINE_S), self.came:
+            await self.came.wait_for(lambda: len(self.pushes) >= count)
         return self.pushes
 
 
