@@ -29,7 +29,7 @@ SIMULATORS: Final = (
     Simulator(
         "providers",
         "deploy.sandbox.providers",
-        ("esign", "faceid", "aliyun_sms", "wechat_messages", "jushuitan", "kuaidi100"),
+        ("esign", "faceid", "sms", "wechat", "jst", "kuaidi100"),
     ),
 )
 
@@ -74,6 +74,8 @@ def simulator_environment(simulator: Simulator, around: Surroundings) -> dict[st
         around.services.get(name, "") for name in ("signing", "notify", "fulfillment")
     )
     return {
+        "SANDBOX_APP_GATEWAY": f"{signing}/webhooks/alipay",
+        "SANDBOX_CONTRACT_URL": f"{signing}/webhooks/wechatpay/contracts",
         "SANDBOX_ESIGN_NOTIFY_URL": f"{signing}/webhooks/esign",
         "SANDBOX_SMS_REPORT_URL": f"{notify}/webhooks/aliyun-sms/reports",
         "SANDBOX_SMS_REPLY_URL": f"{notify}/webhooks/aliyun-sms/replies",
@@ -122,13 +124,13 @@ def _billing(around: Surroundings) -> dict[str, str]:
 
 
 def _fulfillment(around: Surroundings) -> dict[str, str]:
-    return _urls(around, "jushuitan", "kuaidi100") | {
+    return _urls(around, "jst", "kuaidi100") | {
         "PRIVATE_KEY": around.secrets.sealing_private_keys["fulfillment"]
     }
 
 
 def _notify(around: Surroundings) -> dict[str, str]:
-    return _urls(around, "aliyun_sms", "wechat_messages", "alipay") | {
+    return _urls(around, "sms", "wechat", "alipay") | {
         "PRIVATE_KEY": around.secrets.sealing_private_keys["notify"]
     }
 

@@ -244,6 +244,8 @@ class Platform:
     def _simulator(self, simulator: Simulator, ports: Mapping[str, int]) -> Program:
         books = self.directory / "sandbox"
         books.mkdir(exist_ok=True)
+        if len(simulator.serves) == 1:  # a file; who serves several gets the directory
+            books /= f"{simulator.name}.sqlite"
         time = ["--now", self.now.isoformat()] if self.now is not None else ["--real-time"]
         return Program(
             name=simulator.name,
