@@ -1,6 +1,13 @@
 """Wallet as a whole: its three tables and what they need."""
 
 from services.wallet.consumers import CONSUMERS
+from services.wallet.contract import (
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
+    InstalmentFunded,
+    RefundRequested,
+)
 from services.wallet.deps import Deps, open_deps
 from services.wallet.jobs import JOBS
 from services.wallet.routes import api
@@ -14,4 +21,5 @@ SERVICE: Service[WalletSettings, Deps] = Service(
     consumers=CONSUMERS,
     jobs=JOBS,
     open_deps=open_deps,
+    says=(HoldCaptured, HoldPlaced, HoldReleased, InstalmentFunded, RefundRequested),
 )
