@@ -19,10 +19,10 @@ not published): ``business_order_syn`` for accepted, question, cancelled;
 
 Our side: ``PUT /_sandbox/stock/{sku}`` ``{"qty": n}`` (plenty by default); ``GET`` shows it.
 
-Faults: account = so_id, its beginning, or the sku; ``on`` = ``token``, ``upload``, ``query``,
-``cancel``, ``inventory``, ``logistic``, ``ship`` (``decline:TEXT`` turns the parcel into a
-Question with that text), ``notify``.  ``decline:199`` answers that code; ``decline:TEXT`` refuses
-the row of an upload or a cancel.
+Faults: account = so_id or its beginning; ``on`` = ``token``, ``upload``, ``query``, ``cancel``,
+``inventory``, ``logistic`` (``decline:199`` answers that code), ``upload_row`` and ``cancel_row``
+(``decline:TEXT`` refuses one row), ``ship`` (also by sku; ``decline:TEXT`` turns the order into a
+Question with that text), ``notify``.
 
 Start: ``python -m deploy.sandbox.jushuitan --port P --jst-push-url URL``.
 """
@@ -192,16 +192,18 @@ class Jushuitan(Sandbox):
             "scope": "all",
         }
 
-    def _upload(self, biz: Any, fault: Fault | None) -> Doc:
+    def _upload(self, biz: Any, _fault: Fault | None) -> Doc:
         if not isinstance(biz, list) or not 0 < len(biz) <= MAX_ORDERS:
             raise Refused(130, "biz")
-        return {"datas": [self._upload_row(row, fault) for row in biz]}
+        return {"datas": [self._upload_row(row) for row in biz]}
 
-    def _upload_row(self, row: Any, fault: Fault | None) -> Doc:
-        error = orders.form_error(row)
-        if error is None and fault is not None and fault.kind is FaultKind.DECLINE:
-            error = fault.argument
+    def _declined(self, on: str, so_id: str) -> str | None:
+        fault = self.fault(on, so_id)
+        return fault.argument if fault is not None and fault.kind is FaultKind.DECLINE else None
+
+    def _upload_row(self, row: Any) -> Doc:
         so_id = str(row.get("so_id", "")) if isinstance(row, dict) else ""
+        error = orders.form_error(row) or self._declined("upload_row", so_id)
         if error is not None:
             return {"o_id": 0, "so_id": so_id, "issuccess": False, "msg": error}
         order = self._standing(row) or self._new_order(row)
@@ -359,19 +361,20 @@ class Jushuitan(Sandbox):
         fields["sign"] = signatures.jushuitan("stranger" if spoil else self.secret, fields)
         return signatures.form(fields)
 
-    def _cancel(self, biz: Any, fault: Fault | None) -> Doc:
+    def _cancel(self, biz: Any, _fault: Fault | None) -> Doc:
         o_ids = biz.get("o_ids") if isinstance(biz, dict) else None
         if not isinstance(o_ids, list) or not 0 < len(o_ids) <= MAX_ORDERS:
             raise Refused(130, "o_ids")
-        return {"datas": [self._cancel_one(str(o_id), fault) for o_id in o_ids]}
+        return {"datas": [self._cancel_one(str(o_id)) for o_id in o_ids]}
 
-    def _cancel_one(self, o_id: str, fault: Fault | None) -> Doc:
+    def _cancel_one(self, o_id: str) -> Doc:
         order = self.books.get("orders", o_id)
         if order is None:
             return {"o_id": o_id, "issuccess": False, "msg": "订单不存在"}
         row = {"o_id": order["o_id"], "so_id": order["so_id"]}
-        if fault is not None and fault.kind is FaultKind.DECLINE:
-            return row | {"issuccess": False, "msg": fault.argument}
+        refusal = self._declined("cancel_row", order["so_id"])
+        if refusal is not None:
+            return row | {"issuccess": False, "msg": refusal}
         if order["status"] == ErpStatus.SENT:
             return row | {"issuccess": False, "msg": "订单已发货，不能取消"}
         if order["status"] != ErpStatus.CANCELLED:

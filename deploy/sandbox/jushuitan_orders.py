@@ -167,7 +167,7 @@ def order_view(order: Doc) -> Doc:
     return {
         "o_id": order["o_id"],
         "so_id": order["so_id"],
-        "shop_id": order["shop_id"],
+        "shop_id": row["shop_id"],
         "status": order["status"],
         "shop_status": row["shop_status"],
         "question_type": order["question_type"],
