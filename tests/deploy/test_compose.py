@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.compose_env import environments, simulator_ports, write, write_examples
@@ -108,7 +109,7 @@ def test_the_examples_are_those_of_today(tmp_path):
 
 
 def test_alerts_speak_of_metrics_that_exist_and_runbooks_that_stand():
-    text = metrics.generate_latest(metrics.REGISTRY).decode()
+    text = generate_latest(metrics.REGISTRY).decode()
     known = {family.name for family in text_string_to_metric_families(text)}
     rules = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import asyncpg
 import orjson
 import pytest
 
-from deploy.embedded import Nats, Postgres
+from deploy.embedded import Nats, Postgres, place_for_ordinary_user
 from deploy.platform import Platform
 from deploy.processes import EmbeddedError, free_port, process_runs
 from deploy.supervisor import Child, PlatformError, Program
@@ -234,6 +235,7 @@ def test_without_user_namespaces_an_ordinary_user_runs_the_cluster(tmp_path):
         assert Path(f"/proc/{server.pid}").stat().st_uid != 0
     finally:
         server.stop()
+        shutil.rmtree(place_for_ordinary_user(server.directory), ignore_errors=True)
 
 
 def test_a_port_that_is_taken_is_named(tmp_path):

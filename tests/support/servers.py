@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from deploy.embedded import Nats, Postgres, exit_on_signals
+from deploy.embedded import Nats, Postgres, exit_on_signals, place_for_ordinary_user
 from deploy.nats.accounts import BOOTSTRAP, Hears, authorization, new_seed
 from deploy.processes import process_runs
 from deploy.schemas import AUDITOR, prepare_schema
@@ -137,6 +137,7 @@ def postgres() -> Iterator[Cluster]:
             yield server
         finally:
             server.stop()
+            shutil.rmtree(place_for_ordinary_user(server.directory), ignore_errors=True)
 
 
 @contextmanager
@@ -185,4 +186,5 @@ def _clear(directory: Path) -> None:
     """Stop servers that still run in *directory*, by the ids they wrote there, and remove it."""
     Postgres(directory / "postgres").end_stale()
     Nats(directory / "nats").end_stale()
+    shutil.rmtree(place_for_ordinary_user(directory / "postgres"), ignore_errors=True)
     shutil.rmtree(directory, ignore_errors=True)
