@@ -1,1 +1,1 @@
-"""What fulfillment decides, without I/O and without a clock."""
+"""What fulfillment decides; no I/O, no await, no clock."""

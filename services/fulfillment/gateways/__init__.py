@@ -1,0 +1,1 @@
+"""The warehouse's and the carriers' languages, kept out of the rest."""
