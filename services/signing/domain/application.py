@@ -203,9 +203,7 @@ def move(
             state=application.state,
             next_step=application.next_step,
         )
-    return replace(
-        application, state=to, reason=reason, step_since=now, expires_at=now + LIVES
-    )
+    return replace(application, state=to, reason=reason, step_since=now, expires_at=now + LIVES)
 
 
 def require_consents(given: Mapping[ConsentKind, bool]) -> None:
@@ -231,11 +229,9 @@ _ANY_END: Final = frozenset(
 )
 _MOVES: Final[Mapping[ApplicationState, frozenset[ApplicationState]]] = {
     ApplicationState.STARTED: _ANY_END | {ApplicationState.IDENTIFIED},
-    ApplicationState.IDENTIFIED: _ANY_END
-    | {ApplicationState.ASSESSED, ApplicationState.IN_REVIEW},
+    ApplicationState.IDENTIFIED: _ANY_END | {ApplicationState.ASSESSED, ApplicationState.IN_REVIEW},
     ApplicationState.IN_REVIEW: _ANY_END | {ApplicationState.ASSESSED},
     ApplicationState.ASSESSED: _ANY_END | {ApplicationState.PREVIEWED},
-    ApplicationState.PREVIEWED: _ANY_END
-    | {ApplicationState.PREVIEWED, ApplicationState.SIGNED},
+    ApplicationState.PREVIEWED: _ANY_END | {ApplicationState.PREVIEWED, ApplicationState.SIGNED},
     ApplicationState.SIGNED: _ANY_END | {ApplicationState.COMPLETED},
 } | dict.fromkeys(OVER, frozenset())

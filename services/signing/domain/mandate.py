@@ -98,7 +98,7 @@ def hear(mandate: Mandate, told: Told, *, now: datetime) -> Mandate:
     """
     match told:
         case Granted():
-            return _granted(mandate, told)
+            return _granted(mandate, told, now=now)
         case Ended():
             return _ended(mandate, told, now=now)
         case _:
@@ -111,10 +111,7 @@ def close(mandate: Mandate, *, now: datetime) -> Mandate:
         case MandateState.PENDING | MandateState.ACTIVE:
             return replace(mandate, state=MandateState.CLOSING, due_at=now, tries=0)
         case (
-            MandateState.REVOKED
-            | MandateState.EXPIRED
-            | MandateState.CLOSING
-            | MandateState.CLOSED
+            MandateState.REVOKED | MandateState.EXPIRED | MandateState.CLOSING | MandateState.CLOSED
         ):
             return mandate
         case _:
@@ -132,7 +129,7 @@ def wait(waits: tuple[timedelta, ...], tries: int) -> timedelta:
     return waits[min(tries, len(waits) - 1)]
 
 
-def _granted(mandate: Mandate, told: Granted) -> Mandate:
+def _granted(mandate: Mandate, told: Granted, *, now: datetime) -> Mandate:
     if mandate.ended_at is not None and mandate.ended_at >= told.at:
         return mandate
     known = replace(
@@ -141,9 +138,16 @@ def _granted(mandate: Mandate, told: Granted) -> Mandate:
         valid_until=told.valid_until or mandate.valid_until,
         granted_at=told.at,
     )
-    if mandate.state is MandateState.PENDING:
-        return replace(known, state=MandateState.ACTIVE, due_at=None, tries=0)
-    return known
+    match mandate.state:
+        case MandateState.PENDING:
+            return replace(known, state=MandateState.ACTIVE, due_at=None, tries=0)
+        case MandateState.ACTIVE | MandateState.CLOSING:
+            return known
+        case MandateState.REVOKED | MandateState.EXPIRED | MandateState.CLOSED:
+            # An old invitation was used after all, and nobody waits for it any more.
+            return replace(known, state=MandateState.CLOSING, due_at=now, tries=0)
+        case _:
+            assert_never(mandate.state)
 
 
 def _ended(mandate: Mandate, told: Ended, *, now: datetime) -> Mandate:

@@ -52,7 +52,7 @@ def born_on(number: str, *, today: date) -> date:
         born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
     except ValueError as error:
         raise IdNumberInvalid("Not a valid resident identity number.") from error
-    if not OLDEST_YEAR <= born.year or born > today:
+    if not born.year >= OLDEST_YEAR or born > today:
         raise IdNumberInvalid("Not a valid resident identity number.")
     return born
 

@@ -166,9 +166,7 @@ async def next_cooled_off(conn: Connection) -> datetime | None:
     return moment
 
 
-async def note_shipped(
-    conn: Connection, periods: Sequence[tuple[UUID, int, datetime]]
-) -> None:
+async def note_shipped(conn: Connection, periods: Sequence[tuple[UUID, int, datetime]]) -> None:
     """Remember which periods' parcels have left; repeats safely."""
     await conn.execute(
         """

@@ -1,0 +1,1 @@
+"""The outside's languages, kept out of the rest of signing."""
