@@ -103,8 +103,8 @@ class Runner(Generic[D]):
             self._free.set()
 
     async def run(self) -> None:
-        """Run all jobs until cancelled."""
-        await asyncio.gather(*(loop.run() for loop in self._loops))
+        """Run all jobs until cancelled, also when there are none."""
+        await asyncio.gather(asyncio.Event().wait(), *(loop.run() for loop in self._loops))
 
     async def stop(self) -> None:
         """Start no batch any more, and wait a little for those under way."""

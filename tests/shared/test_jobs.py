@@ -145,3 +145,13 @@ async def test_a_daily_job_whose_process_died_is_taken_over_after_its_lease(wall
         shop.clock.set(due + timedelta(minutes=10))
         runner.ring()
         await until(lambda: len(shop.done) == 1)
+
+
+async def test_a_service_without_jobs_keeps_running(wallet_db):
+    runner = Runner((), db=wallet_db, clock=TestClock(NINE), deps=None, pause_s=0)
+    task = asyncio.create_task(runner.run())
+
+    done, _ = await asyncio.wait([task], timeout=0.05)
+
+    assert not done
+    task.cancel()
