@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import orjson
 import structlog
@@ -25,18 +25,18 @@ SECRET_KEYS: Final = re.compile(
 )
 """Keys whose values never appear, whatever they look like."""
 
-PLAIN_KEYS: Final = frozenset({"event", "level", "timestamp", "logger", "consumer", "job"})
-
 MASKED: Final = "***"
 
-_MOBILE = re.compile(r"(?<![0-9A-Za-z])(?:\+?86[- ]?)?(1[3-9]\d)\d{4}(\d{4})(?![0-9A-Za-z])")
-_RESIDENT = re.compile(r"(?<![0-9A-Za-z])[1-9]\d{16}[0-9Xx](?![0-9A-Za-z])")
-_DIGITS = re.compile(r"(?<![0-9A-Za-z-])\d{13,19}(?![0-9A-Za-z-])")
+# Hexadecimal neighbours mean an id of ours, not a number of somebody.
+_MOBILE = re.compile(r"(?<![0-9A-Fa-f])(?:\+?86[- ]?)?(1[3-9]\d)\d{4}(\d{4})(?![0-9A-Fa-f])")
+_RESIDENT = re.compile(r"(?<![0-9A-Fa-f])[1-9]\d{16}[0-9Xx](?![0-9A-Fa-f])")
+_DIGITS = re.compile(r"(?<![0-9A-Fa-f-])\d{13,19}(?![0-9A-Fa-f-])")
 _SUSPECT = re.compile(r"\d{11}")
 
 
-def configure(service: str, level: str = "INFO") -> None:
-    """Log JSON to stdout from now on, the libraries' own lines included."""
+def configure(service: str, level: str = "INFO", *, out: TextIO | None = None) -> None:
+    """Log JSON to *out* (stdout) from now on, the libraries' own lines included."""
+    out = out or sys.stdout
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         _add_service(service),
@@ -49,10 +49,10 @@ def configure(service: str, level: str = "INFO") -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=_to_json)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=False,
     )
-    _configure_libraries(level, shared)
+    _configure_libraries(level, shared, out)
 
 
 @contextmanager
@@ -65,8 +65,7 @@ def bound(**ids: object) -> Iterator[None]:
 def mask_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Mask what is personal or secret in one log line."""
     for key, value in event.items():
-        if key not in PLAIN_KEYS:
-            event[key] = _masked(key, value)
+        event[key] = _masked(key, value)
     return event
 
 
@@ -109,8 +108,8 @@ def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _configure_libraries(level: str, shared: list[Any]) -> None:
-    handler = logging.StreamHandler(sys.stdout)
+def _configure_libraries(level: str, shared: list[Any], out: TextIO) -> None:
+    handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],

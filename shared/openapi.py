@@ -188,7 +188,7 @@ def _responses(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
 
 
 def _success(endpoint: Endpoint, schemas: Schemas) -> tuple[int, dict[str, Any]]:
-    if endpoint.answer is None and endpoint.answer_type in {None, type(None)}:
+    if endpoint.answer_type is type(None):
         return HTTPStatus.NO_CONTENT.value, {"description": "Done."}
     phrase = HTTPStatus(endpoint.status).phrase
     if endpoint.answer is None:

@@ -86,7 +86,7 @@ def add_api(
         buckets=Buckets(rate_per_s=limits.per_key_per_s, size=limits.per_key_burst),
         lookups=Bucket(limits.lookups_per_s, limits.lookups_per_s),
     )
-    app.middlewares.append(_edge())
+    app.middlewares.append(_edge)
     for endpoint in api.endpoints:
         app.router.add_route(endpoint.method, endpoint.path, _handler(door, endpoint))
     described = openapi.document(api)
@@ -102,32 +102,28 @@ def _add_page(app: web.Application, path: str, body: bytes, content_type: str) -
     app.router.add_get(path, show)
 
 
-def _edge() -> Any:
-    """Return the middleware around everything: ids, span, figures, problems."""
-
-    @web.middleware
-    async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
-        began_s = monotonic_s()
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else "unknown"
-        asked = request.headers.get("X-Request-Id", "")
-        request_id = asked if _ASKED_ID.fullmatch(asked) else new_id().hex
-        request[REQUEST_ID] = request_id
-        with (
-            structlog.contextvars.bound_contextvars(request_id=request_id),
-            tracing.serving(request.method, route, request.headers) as span,
-        ):
-            response = await _answer(request, handler, route)
-            if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                tracing.failed(span, str(response.status))
-        if not response.prepared:
-            response.headers["X-Request-Id"] = request_id
-            if rate := request.get(RATE):
-                response.headers["RateLimit"] = rate
-        metrics.request_answered(request.method, route, response.status, monotonic_s() - began_s)
-        return response
-
-    return edge
+@web.middleware
+async def _edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Wrap everything the application answers: ids, span, figures, problems."""
+    began_s = monotonic_s()
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unknown"
+    asked = request.headers.get("X-Request-Id", "")
+    request_id = asked if _ASKED_ID.fullmatch(asked) else new_id().hex
+    request[REQUEST_ID] = request_id
+    with (
+        structlog.contextvars.bound_contextvars(request_id=request_id),
+        tracing.serving(request.method, route, request.headers) as span,
+    ):
+        response = await _answer(request, handler, route)
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            tracing.failed(span, str(response.status))
+    if not response.prepared:
+        response.headers["X-Request-Id"] = request_id
+        if rate := request.get(RATE):
+            response.headers["RateLimit"] = rate
+    metrics.request_answered(request.method, route, response.status, monotonic_s() - began_s)
+    return response
 
 
 async def _answer(request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
@@ -160,12 +156,14 @@ def _handler(door: Door, endpoint: Endpoint) -> Handler:
         if door.activity.in_flight >= door.limits.concurrent:
             raise problems.Overloaded("Too many requests are in work.")
         door.activity.in_flight += 1
+        metrics.HTTP_IN_FLIGHT.inc()
         try:
             async with asyncio.timeout(timeout_s):
                 return await serve(door, endpoint, request)
         except TimeoutError as error:
             raise problems.TimedOut("The request took too long.") from error
         finally:
+            metrics.HTTP_IN_FLIGHT.dec()
             door.activity.in_flight -= 1
             door.activity.served += 1
 
