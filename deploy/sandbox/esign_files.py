@@ -1,5 +1,6 @@
 """Bytes of contracts at the e-contract provider, and the papers that it makes of them."""
 
+import re
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Final
 from deploy.sandbox.kit import Doc
 
 _TEXT_SIZE: Final = 9
+_TRAILER: Final = re.compile(rb"startxref\s+\d+\s+%%EOF")
 
 
 class Blobs:
@@ -48,8 +50,8 @@ def signed(original: bytes, flow: Doc) -> bytes:
     """
     Return *original* with a marker of each signature behind it.
 
-    Comments after a PDF's end are legal, so that the file still opens; every byte
-    of the original is kept at its place.
+    The marker is comments and the original's own trailer once more, so that the file
+    still opens; every byte of the original is kept at its place.
     """
     lines = [
         f"% sandbox-esign flow={flow['flow_id']} signer={signer['psn_id']}"
@@ -57,7 +59,9 @@ def signed(original: bytes, flow: Doc) -> bytes:
         for signer in flow["signers"]
         if signer["signed_at"] is not None
     ]
-    return original + "\n".join(["", *lines, "%%EOF", ""]).encode()
+    trailers = _TRAILER.findall(original)
+    ending = [trailers[-1].decode()] if trailers else []
+    return original + "\n".join(["", *lines, *ending, ""]).encode()
 
 
 def evidence_report(flow: Doc, documents: list[Doc]) -> bytes:

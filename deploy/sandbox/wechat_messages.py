@@ -90,7 +90,7 @@ class WeChatMessages(Sandbox):
         router.add_put("/_sandbox/templates/{template_id}", self._put_template)
 
     async def _stable_token(self, request: web.Request) -> web.StreamResponse:
-        return await self._token(request, await json_body(request))
+        return await self._token(request, await _object(request))
 
     async def _plain_token(self, request: web.Request) -> web.StreamResponse:
         return await self._token(request, dict(request.query))
@@ -159,7 +159,7 @@ class WeChatMessages(Sandbox):
         return self.books.put("_tokens", token_text, token)
 
     async def _subscribe_send(self, request: web.Request) -> web.StreamResponse:
-        body = await json_body(request)
+        body = await _object(request)
         fault = self.fault("send", str(body.get("touser", "")))
 
         async def act() -> web.StreamResponse:
@@ -287,6 +287,11 @@ class WeChatMessages(Sandbox):
         body = await json_body(request)
         template = {"template_id": template_id, "fields": list(body["fields"])}
         return json_reply(self.books.put("templates", template_id, template))
+
+
+async def _object(request: web.Request) -> Doc:
+    body = await json_body(request)
+    return body if isinstance(body, dict) else {}
 
 
 def _decline(fault: Fault | None) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import BaseTestServer, TestServer
 
 from deploy.sandbox.kit import Options, Sandbox
 
@@ -67,7 +67,7 @@ class Simulator:
     """A running simulator and a client of it."""
 
     sandbox: Sandbox
-    server: TestServer
+    server: BaseTestServer
     http: ClientSession
 
     @property

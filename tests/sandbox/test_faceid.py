@@ -13,7 +13,7 @@ WANG = {"IdCard": "110101200001010010", "Name": "王小明"}
 
 
 async def call(
-    simulator: Simulator, action: str, body: dict, *, key="sandbox-faceid-key", late_s=0
+    simulator: Simulator, action: str, body: dict[str, str], *, key="sandbox-faceid-key", late_s=0
 ):
     raw = json.dumps(body, ensure_ascii=False).encode()
     stamp = str(int(simulator.now.timestamp()) - late_s)

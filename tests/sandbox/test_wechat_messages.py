@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ APP = {
     "appid": "wx0000000000000001",
     "secret": "sandbox-wechat-secret",
 }
-MESSAGE = {
+MESSAGE: dict[str, Any] = {
     "touser": OPENID,
     "template_id": "t-1",
     "page": "pages/plan",
@@ -176,3 +177,12 @@ async def test_an_unknown_openid_and_a_scripted_code():
         quota = await send(simulator)
 
         assert (unknown["errcode"], quota["errcode"]) == (40003, 45009)
+
+
+async def test_a_body_that_is_no_object_is_refused_not_a_crash():
+    async with running(WeChatMessages) as simulator:
+        access_token = (await token(simulator))["access_token"]
+        path = f"/cgi-bin/message/subscribe/send?access_token={access_token}"
+
+        assert (await simulator.post(path, ["x"]))["errcode"] == 40003
+        assert (await simulator.post("/cgi-bin/stable_token", ["x"]))["errcode"] == 40002
