@@ -131,7 +131,8 @@ class Raw:
 
 def make_cursor(sort: object, tie: object) -> str:
     """Return an opaque cursor for the item with this sort key and this id."""
-    return base64.urlsafe_b64encode(orjson.dumps([sort, tie])).rstrip(b"=").decode()
+    # asyncpg has a UUID class of its own, which orjson does not know.
+    return base64.urlsafe_b64encode(orjson.dumps([sort, tie], default=str)).rstrip(b"=").decode()
 
 
 def read_cursor(cursor: str, sort: type[S], tie: type[I]) -> tuple[S, I]:

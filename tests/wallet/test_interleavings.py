@@ -44,8 +44,9 @@ def life(chance: random.Random) -> list[Event]:
     return events
 
 
-async def live(wallet: WalletForTests, waiting: list[Event], chance: random.Random) -> None:
-    """Hear *waiting* in random batches; what is too early comes again, as from the bus."""
+async def live(wallet: WalletForTests, events: Sequence[Event], chance: random.Random) -> None:
+    """Hear *events* in random batches; what is too early comes again, as from the bus."""
+    waiting = list(events)
     for _ in range(ROUNDS):
         chance.shuffle(waiting)
         too_early: list[Event] = []
