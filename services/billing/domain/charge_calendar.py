@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.calendar import CHINA, at_in_china, day_in_china
+from shared.rails.permissions import Permission
 
 OPENS: Final = time(9, 0)
 CLOSES: Final = time(18, 0)
@@ -64,9 +65,16 @@ def within_hours(moment: datetime) -> bool:
     return OPENS <= moment.astimezone(CHINA).time() < CLOSES
 
 
-def postponed_day(today: date, *, taken: Collection[date]) -> date:
-    """Return the new charge day after a postponement today: none of *taken*."""
-    day = today + timedelta(days=POSTPONED_BY_DAYS)
+def postponed_day(today: date, *, taken: Collection[date], permission: Permission | None) -> date:
+    """
+    Return the new charge day after a postponement today: none of *taken*.
+
+    Where the rail announces charges itself, its next announcement is refused as long as
+    the last one stands, so the new day lies beyond that.
+    """
+    window = None if permission is None else permission.notice_window
+    days = POSTPONED_BY_DAYS if window is None else window.last_day + window.first_day + 1
+    day = today + timedelta(days=days)
     while day in taken:
         day += timedelta(days=1)
     return day

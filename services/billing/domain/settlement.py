@@ -71,23 +71,20 @@ def settle(
     return case
 
 
-def give_up(case: Case, *, now: datetime, ladder: tuple[Step, ...]) -> Case:
-    """Return *case* when no automatic try is left or allowed: only the customer can pay now."""
-    instalment = case.instalment
+def give_up(instalment: Instalment, *, now: datetime, ladder: tuple[Step, ...]) -> Instalment:
+    """Return *instalment* when no automatic try is left or allowed: the customer must pay."""
     first = step_at(ladder, 0)
-    overdue_since = instalment.charge_on
-    overdue = replace(
+    since = instalment.charge_on
+    moment = None if first is None else step_moment(first, overdue_since=since)
+    return replace(
         instalment,
         state=moved(instalment.state, InstalmentMove.GIVE_UP),
         next_try_at=None,
         next_notice_at=None,
-        overdue_since=overdue_since,
+        overdue_since=since,
         rung=0,
-        next_dunning_at=(
-            None if first is None else max(step_moment(first, overdue_since=overdue_since), now)
-        ),
+        next_dunning_at=None if moment is None else max(moment, now),
     )
-    return replace(case, instalment=overdue, happenings=(*case.happenings, Happening.EXHAUSTED))
 
 
 def _collected(case: Case, *, now: datetime, permission: Permission) -> Case:
@@ -140,7 +137,12 @@ def _failed(case: Case, *, now: datetime, permission: Permission, ladder: tuple[
             next_try_at=again,
         )
         return replace(case, instalment=waiting)
-    return _period_lost(give_up(case, now=now, ladder=ladder), now=now)
+    lost = replace(
+        case,
+        instalment=give_up(instalment, now=now, ladder=ladder),
+        happenings=(*case.happenings, Happening.EXHAUSTED),
+    )
+    return _period_lost(lost, now=now)
 
 
 def _retry(

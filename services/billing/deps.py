@@ -1,0 +1,140 @@
+"""What billing needs from outside: its database, the time, the rails, and terms of business."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import aiohttp
+import orjson
+
+from services.billing.domain.dunning import FAST, PRESETS, Step
+from services.billing.gateways.alipay import AlipayRail
+from services.billing.gateways.rail import Rail
+from services.billing.gateways.wechatpay import NotifyUrls, WechatPayRail
+from services.billing.settings import BillingSettings
+from shared.clock import Clock
+from shared.db import Database
+from shared.rails.alipay import AlipayClient, AlipayConfig
+from shared.rails.permissions import PERMISSIONS, Permission
+from shared.rails.signer import RsaSigner, RsaVerifier
+from shared.rails.wechatpay import WechatPayClient, WechatPayConfig
+from shared.settings import read_secret
+
+CONNECTIONS: Final = 256
+"""Connections kept open to both rails together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the operator decided; see the settings of the same names."""
+
+    pay_url_base: str = "https://pay.example.com/p/"
+    ladder: tuple[Step, ...] = FAST
+    in_flight: int = 64
+    batch: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Everything a use case may ask for; rails by name, permissions by (rail, product)."""
+
+    db: Database
+    clock: Clock
+    rails: Mapping[str, Rail]
+    alipay: AlipayClient
+    wechatpay: WechatPayClient
+    permissions: Mapping[tuple[str, str], Permission] = field(default_factory=lambda: PERMISSIONS)
+    terms: Terms = field(default_factory=Terms)
+
+
+@asynccontextmanager
+async def open_deps(settings: BillingSettings, db: Database, clock: Clock) -> AsyncIterator[Deps]:
+    """Load the keys and yield the dependencies; under a test clock only the sandbox is called."""
+    settings.require_sandbox(settings.alipay_gateway_url, settings.wechatpay_url)
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS), cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
+        alipay = _alipay(settings, session)
+        wechatpay = _wechatpay(settings, session)
+        hooks = settings.public_url.rstrip("/") + "/webhooks"
+        rails: dict[str, Rail] = {
+            "alipay": AlipayRail(
+                alipay,
+                notify_url=f"{hooks}/alipay",
+                product_codes={
+                    "alipay_cycle": settings.alipay_cycle_code,
+                    "alipay_general": "GENERAL_WITHHOLDING",
+                },
+            ),
+            "wechatpay": WechatPayRail(
+                wechatpay,
+                NotifyUrls(
+                    deduction=f"{hooks}/wechatpay/papay",
+                    payment=f"{hooks}/wechatpay/pay",
+                    refund=f"{hooks}/wechatpay/refund",
+                ),
+            ),
+        }
+        yield Deps(
+            db=db,
+            clock=clock,
+            rails=rails,
+            alipay=alipay,
+            wechatpay=wechatpay,
+            permissions=_permissions(settings),
+            terms=Terms(
+                pay_url_base=settings.pay_url_base,
+                ladder=PRESETS[settings.dunning],
+                in_flight=settings.in_flight,
+                batch=settings.batch,
+            ),
+        )
+
+
+def _permissions(settings: BillingSettings) -> dict[tuple[str, str], Permission]:
+    ceilings = {
+        ("alipay", "alipay_cycle"): settings.alipay_cycle_per_charge_fen,
+        ("wechatpay", "wechat_prenotice"): settings.wechatpay_per_charge_fen,
+        ("wechatpay", "wechat_24h"): settings.wechatpay_per_charge_fen,
+    }
+    return {
+        key: replace(row, per_charge_fen=ceilings[key]) if key in ceilings else row
+        for key, row in PERMISSIONS.items()
+    }
+
+
+def _alipay(settings: BillingSettings, session: aiohttp.ClientSession) -> AlipayClient:
+    keys = settings.keys_dir
+    return AlipayClient(
+        session,
+        AlipayConfig(settings.alipay_gateway_url, _secrets(settings)["alipay_app_id"]),
+        RsaSigner(read_secret(keys / "alipay-app.pem")),
+        RsaVerifier(read_secret(keys / "alipay.pub.pem")),
+    )
+
+
+def _wechatpay(settings: BillingSettings, session: aiohttp.ClientSession) -> WechatPayClient:
+    keys, secrets = settings.keys_dir, _secrets(settings)
+    return WechatPayClient(
+        session,
+        WechatPayConfig(
+            base_url=settings.wechatpay_url.rstrip("/"),
+            mchid=secrets["wechat_mchid"],
+            appid=secrets["wechat_appid"],
+            merchant_serial=secrets["wechat_merchant_serial"],
+            apiv2_key=secrets["wechat_apiv2_key"],
+            apiv3_key=secrets["wechat_apiv3_key"],
+        ),
+        RsaSigner(read_secret(keys / "wechat-merchant.pem")),
+        {
+            secrets["wechat_platform_serial"]: RsaVerifier(
+                read_secret(keys / "wechat-platform.pub.pem")
+            )
+        },
+    )
+
+
+def _secrets(settings: BillingSettings) -> dict[str, str]:
+    loaded: dict[str, str] = orjson.loads((settings.keys_dir / "secrets.json").read_bytes())
+    return loaded

@@ -1,0 +1,35 @@
+"""What an operator tunes for billing; environment variables begin with ``BILLING_``."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.settings import ServiceSettings
+
+
+class BillingSettings(ServiceSettings):
+    """Settings of one billing process."""
+
+    model_config = SettingsConfigDict(env_prefix="BILLING_")
+
+    alipay_gateway_url: str = "http://127.0.0.1:8081/gateway.do"
+    wechatpay_url: str = "http://127.0.0.1:8082"
+    keys_dir: Path = Path("keys")
+    """Directory with our keys at the rails (PEM), the rails' public keys, and secrets.json."""
+    public_url: str = "http://127.0.0.1:8080"
+    """Our own address as the rails reach it; webhooks hang below it."""
+    pay_url_base: str = "https://pay.example.com/p/"
+    """What a payment link begins with; its token follows."""
+    in_flight: int = Field(default=64, ge=1, le=1000)
+    """Calls to one rail that may be under way at once."""
+    batch: int = Field(default=500, ge=1, le=2000)
+    """Instalments that one step of the billing run takes."""
+    dunning: Literal["fast", "gentle"] = "fast"
+    alipay_cycle_code: str = "CYCLE_PAY_AUTH"
+    """Alipay's product code of our cycle contract; it depends on what was really contracted."""
+    alipay_cycle_per_charge_fen: int | None = None
+    """Alipay's own ceiling of one cycle charge; no page confirms one, the mandate's counts."""
+    wechatpay_per_charge_fen: int | None = 50_000
+    """Ceiling of the WeChat template, 500 yuan unless raised by application."""

@@ -1,0 +1,352 @@
+"""Take the money: claim what is due, pass the gate, write, ask the rail, record."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Final, assert_never
+from uuid import UUID
+
+import structlog
+
+from services.billing.deps import Deps
+from services.billing.domain.attempt import (
+    ANSWER_WAIT,
+    Attempt,
+    AttemptKind,
+    AttemptState,
+)
+from services.billing.domain.charge_calendar import (
+    FIRST_CHARGE_AFTER,
+    charge_moment,
+    next_slot,
+    plan_day,
+)
+from services.billing.domain.debit_gate import GateFacts, Refusal, refusals
+from services.billing.domain.findings import Finding, Unclear
+from services.billing.domain.gate_action import GateAction, action
+from services.billing.domain.history import Actor, Move
+from services.billing.domain.instalment import Instalment, InstalmentMove, moved
+from services.billing.domain.mandate import Mandate
+from services.billing.domain.postponement import postpone
+from services.billing.domain.settlement import give_up
+from services.billing.domain.trade_no import trade_no
+from services.billing.store import agreements, attempts, history, instalments, rests
+from services.billing.usecases import announce
+from services.billing.usecases.gather_facts import gather_facts
+from services.billing.usecases.settle_charge import Learned, settle_charges
+from shared import outbox
+from shared.calendar import day_in_china
+from shared.db import Connection
+from shared.events import Event
+from shared.ids import new_id
+
+log = structlog.get_logger()
+
+LOOK_AGAIN: Final = timedelta(minutes=15)
+ATTEMPT_LIFE: Final = timedelta(hours=1)
+"""How long an automatic order may live at the rail before it closes by itself."""
+
+REST: Final = timedelta(minutes=5)
+REST_IF_UNREACHED: Final = 5
+"""So many unreached calls of a batch, and more than half of it, let a rail rest."""
+
+_UNREACHED: Final = frozenset({"not_reached", "http_status", "timeout"})
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMove:
+    """A plan date at the rail that has to follow a charge date."""
+
+    agreement_id: UUID
+    instalment_id: UUID
+    rail: str
+    rail_agreement_no: str
+    day: date
+
+
+@dataclass
+class _Run:
+    """What one claim decided; written in one transaction."""
+
+    now: datetime
+    deps: Deps
+    attempts: list[Attempt] = field(default_factory=list)
+    changed: dict[UUID, Instalment] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
+    refused: list[tuple[Instalment, Sequence[Refusal], GateAction]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    plans: list[PlanMove] = field(default_factory=list)
+
+
+async def attempt_due_charges(deps: Deps) -> int:
+    """
+    Attempt one batch; return how many instalments it held.
+
+    Claim and commit, ask the rails, record and commit: no transaction is open while a rail
+    is asked.  A crash in between leaves attempts that ``query_unclear`` resolves.
+    """
+    run = await claim_charges(deps)
+    if run.attempts:
+        await record_answers(deps, await ask_rails(deps, run.attempts))
+    if run.plans:
+        await asyncio.gather(*(_move_plan(deps, plan) for plan in run.plans))
+    return len(run.changed)
+
+
+async def claim_charges(deps: Deps) -> _Run:
+    """Decide about one batch and commit: attempts written, waits and postponements set."""
+    run = _Run(deps.clock.now(), deps)
+    async with deps.db.transaction() as conn:
+        due = await instalments.claim_to_try(conn, now=run.now, limit=deps.terms.batch)
+        facts = await gather_facts(conn, due, deps, now=run.now)
+        busy: set[UUID] = set()
+        for instalment in sorted(due, key=lambda one: (one.agreement_id, one.seq)):
+            fact = facts[instalment.instalment_id]
+            if instalment.agreement_id in busy:
+                fact = replace(fact, charged_today=True)
+            await _decide(conn, run, fact, busy)
+        await instalments.save(conn, list(run.changed.values()))
+        if run.attempts:
+            await attempts.add(conn, run.attempts)
+        await history.add(conn, run.moves)
+        await history.add_refusals(conn, run.refused, now=run.now)
+        await outbox.add(conn, *run.events)
+    return run
+
+
+async def ask_rails(deps: Deps, sent: Sequence[Attempt]) -> list[Learned]:
+    """Charge with many calls in flight, bounded for each rail; a bug leaves one unclear."""
+    bounds = {rail: asyncio.Semaphore(deps.terms.in_flight) for rail in deps.rails}
+
+    async def ask(attempt: Attempt) -> Learned:
+        async with bounds[attempt.rail]:
+            try:
+                finding: Finding = await deps.rails[attempt.rail].charge(attempt)
+            except Exception:
+                log.exception("charge.call_failed", attempt_id=str(attempt.attempt_id))
+                finding = Unclear("call_failed")
+            return Learned(attempt, finding)
+
+    return list(await asyncio.gather(*(ask(attempt) for attempt in sent)))
+
+
+async def record_answers(deps: Deps, learned: Sequence[Learned]) -> None:
+    """Settle what the rails answered; a rail that nobody reached rests for a while."""
+    now = deps.clock.now()
+    unreached = Counter(
+        one.attempt.rail
+        for one in learned
+        if isinstance(one.finding, Unclear) and one.finding.reason in _UNREACHED
+    )
+    asked = Counter(one.attempt.rail for one in learned)
+    async with deps.db.transaction() as conn:
+        await settle_charges(conn, learned, deps, now=now, actor=Actor.BILLING_RUN)
+        for rail, count in unreached.items():
+            if count >= REST_IF_UNREACHED and count * 2 > asked[rail]:
+                await rests.rest(conn, rail, until=now + REST)
+                log.warning("rail.rests", rail=rail, unreached=count)
+    log.info("charges.attempted", count=len(learned), unclear=sum(unreached.values()))
+
+
+async def _decide(conn: Connection, run: _Run, facts: GateFacts, busy: set[UUID]) -> None:
+    reasons = refusals(facts)
+    what, instalment = action(reasons), facts.instalment
+    if what is not GateAction.CHARGE:
+        run.refused.append((instalment, reasons, what))
+    match what:
+        case GateAction.CHARGE:
+            busy.add(instalment.agreement_id)
+            _start(run, facts)
+        case GateAction.DROP:
+            _change(run, instalment, replace(instalment, next_try_at=None), reasons)
+        case GateAction.WAIT:
+            _wait(run, facts, _wait_until(facts, reasons), reasons)
+        case GateAction.HOLD:
+            tomorrow = day_in_china(run.now) + timedelta(days=1)
+            _wait(run, facts, charge_moment(instalment.instalment_id, tomorrow), reasons)
+        case GateAction.GIVE_UP:
+            _give_up(run, facts, reasons)
+        case GateAction.POSTPONE:
+            await _postpone(conn, run, facts, reasons)
+        case GateAction.MOVE_PLAN:
+            await _follow_plan(conn, run, facts, reasons)
+        case _:
+            assert_never(what)
+
+
+def _start(run: _Run, facts: GateFacts) -> None:
+    instalment, mandate = facts.instalment, facts.mandate
+    assert mandate is not None
+    attempt = new_attempt(
+        instalment, mandate, AttemptKind.AUTOMATIC, facts.agreement.plan_name, now=run.now
+    )
+    run.attempts.append(attempt)
+    after = replace(
+        instalment,
+        state=moved(instalment.state, InstalmentMove.COLLECT),
+        tries=attempt.attempt_no,
+        auto_tries=instalment.auto_tries + 1,
+        first_tried_at=instalment.first_tried_at or run.now,
+        next_try_at=None,
+        next_notice_at=None,
+    )
+    _change(run, instalment, after, ("due",))
+
+
+def new_attempt(
+    instalment: Instalment,
+    mandate: Mandate,
+    kind: AttemptKind,
+    plan_name: str,
+    *,
+    now: datetime,
+    life: timedelta = ATTEMPT_LIFE,
+) -> Attempt:
+    """Return the next attempt of *instalment*, as it is written before the rail is asked."""
+    number = instalment.tries + 1
+    return Attempt(
+        attempt_id=new_id(),
+        instalment_id=instalment.instalment_id,
+        agreement_id=instalment.agreement_id,
+        merchant_id=instalment.merchant_id,
+        customer_id=instalment.customer_id,
+        attempt_no=number,
+        trade_no=trade_no(instalment.agreement_id, instalment.seq, number),
+        kind=kind,
+        rail=mandate.rail,
+        product=mandate.product,
+        amount_fen=instalment.amount_fen,
+        rail_agreement_no=mandate.rail_agreement_no,
+        payer_no=mandate.payer_no,
+        payee_no=mandate.payee_no,
+        description=describe(plan_name, instalment),
+        state=AttemptState.SENT,
+        on_day=day_in_china(now),
+        created_at=now,
+        expires_at=now + life,
+        query_at=now + ANSWER_WAIT,
+    )
+
+
+def describe(plan_name: str, instalment: Instalment) -> str:
+    """Return what the customer reads at the rail; rails forbid some signs and long titles."""
+    clean = "".join(sign for sign in plan_name if sign.isalnum() or sign in " ·-")[:24]
+    return f"{clean} 第{instalment.seq}期共{instalment.periods}期"
+
+
+def _change(run: _Run, before: Instalment, after: Instalment, reasons: Sequence[str]) -> None:
+    run.changed[after.instalment_id] = after
+    if before.state is not after.state:
+        run.moves.append(
+            Move(
+                "instalment",
+                after.instalment_id,
+                after.instalment_id,
+                before.state,
+                after.state,
+                Actor.BILLING_RUN,
+                " ".join(reasons),
+                run.now,
+            )
+        )
+
+
+def _wait(run: _Run, facts: GateFacts, until: datetime, reasons: Sequence[Refusal]) -> None:
+    instalment = facts.instalment
+    state = moved(instalment.state, InstalmentMove.WAIT)
+    _change(run, instalment, replace(instalment, state=state, next_try_at=until), reasons)
+
+
+def _wait_until(facts: GateFacts, reasons: Sequence[Refusal]) -> datetime:
+    instalment, now = facts.instalment, facts.now
+    moments = [next_slot(now + timedelta(seconds=1))]
+    if Refusal.CHARGED_TODAY in reasons:
+        tomorrow = day_in_china(now) + timedelta(days=1)
+        moments.append(charge_moment(instalment.instalment_id, tomorrow))
+    if Refusal.DAY_NOT_COME in reasons:
+        moments.append(instalment.charge_at)
+    if Refusal.TOO_SOON_AFTER_SIGNING in reasons:
+        moments.append(next_slot(facts.agreement.signed_at + FIRST_CHARGE_AFTER))
+    return max(moments)
+
+
+def _give_up(run: _Run, facts: GateFacts, reasons: Sequence[Refusal]) -> None:
+    instalment, base = facts.instalment, run.deps.terms.pay_url_base
+    after = give_up(instalment, now=run.now, ladder=run.deps.terms.ladder)
+    _change(run, instalment, after, reasons)
+    run.events.append(
+        announce.exhausted(after, facts.agreement, reasons[0], now=run.now, pay_url_base=base)
+    )
+
+
+async def _postpone(
+    conn: Connection, run: _Run, facts: GateFacts, reasons: Sequence[Refusal]
+) -> None:
+    """Give a new day; others of the agreement may have to follow (also ones of this batch)."""
+    instalment = facts.instalment
+    others = [
+        run.changed.get(other.instalment_id, other)
+        for other in await instalments.of_agreement(conn, instalment.agreement_id)
+        if other.instalment_id != instalment.instalment_id
+    ]
+    known = {other.instalment_id: other for other in others} | {
+        instalment.instalment_id: instalment
+    }
+    for after in postpone(
+        instalment, others, facts.agreement, now=run.now, permission=facts.permission
+    ):
+        before = known[after.instalment_id]
+        _change(run, before, after, reasons)
+        run.moves.append(
+            Move(
+                "instalment",
+                after.instalment_id,
+                after.instalment_id,
+                before.state,
+                "postponed",
+                Actor.BILLING_RUN,
+                f"{before.charge_on}..{after.charge_on}",
+                run.now,
+            )
+        )
+        run.events.append(announce.postponed(before, after, reasons[0], now=run.now))
+
+
+async def _follow_plan(
+    conn: Connection, run: _Run, facts: GateFacts, reasons: Sequence[Refusal]
+) -> None:
+    instalment, mandate, permission = facts.instalment, facts.mandate, facts.permission
+    assert mandate is not None
+    assert permission is not None
+    today, plan_on = day_in_china(run.now), facts.agreement.plan_on
+    if plan_on is not None and today < plan_on:
+        # A plan moves only later; this period has to wait for its window.
+        await _postpone(conn, run, facts, reasons)
+        return
+    run.plans.append(
+        PlanMove(
+            instalment.agreement_id,
+            instalment.instalment_id,
+            mandate.rail,
+            mandate.rail_agreement_no,
+            plan_day(today, max(permission.charge_days)),
+        )
+    )
+    _wait(run, facts, next_slot(run.now + LOOK_AGAIN), reasons)
+
+
+async def _move_plan(deps: Deps, plan: PlanMove) -> None:
+    """Let the rail move its plan, then look at the instalment again at once."""
+    moved_to = await deps.rails[plan.rail].move_plan(plan.rail_agreement_no, plan.day)
+    if moved_to is None:
+        log.warning("plan.not_moved", agreement_id=str(plan.agreement_id))
+        return
+    async with deps.db.transaction() as conn:
+        agreement = await agreements.lock(conn, plan.agreement_id)
+        await agreements.save(conn, [replace(agreement, plan_on=moved_to)])
+        (instalment,) = await instalments.by_ids(conn, [plan.instalment_id])
+        if instalment.next_try_at is not None:
+            again = replace(instalment, next_try_at=deps.clock.now())
+            await instalments.save(conn, [again])

@@ -1,0 +1,181 @@
+"""Record what was learned of attempts, and announce it: answers, queries, notifications alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from services.billing.deps import Deps
+from services.billing.domain.agreement import Agreement
+from services.billing.domain.attempt import Attempt
+from services.billing.domain.findings import Finding
+from services.billing.domain.history import Actor, Move
+from services.billing.domain.instalment import Instalment
+from services.billing.domain.refund import Refund, RefundState
+from services.billing.domain.settlement import Case, Happening, settle
+from services.billing.domain.task import TaskKind
+from services.billing.domain.trade_no import refund_no
+from services.billing.store import agreements, attempts, history, instalments, refunds, tasks
+from services.billing.usecases import announce
+from shared import outbox
+from shared.db import Connection
+from shared.events import Event
+from shared.ids import derived_id
+
+log = structlog.get_logger()
+
+SURPLUS_REASON = "重复收款退回"
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """One finding about one attempt."""
+
+    attempt: Attempt
+    finding: Finding
+
+
+@dataclass
+class _Batch:
+    agreements: dict[UUID, Agreement]
+    instalments: dict[UUID, Instalment]
+    attempts: dict[UUID, Attempt]
+    cases: list[Case] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
+async def settle_charges(
+    conn: Connection, learned: Sequence[Learned], deps: Deps, *, now: datetime, actor: Actor
+) -> None:
+    """
+    Settle a batch of attempts under their agreements' locks; repeats safely.
+
+    What was settled before, by whomever, stays; money that arrived second is sent back.
+    """
+    batch = await _lock(conn, learned)
+    for one in learned:
+        _settle_one(batch, one, deps, now=now, actor=actor)
+    await attempts.save(conn, list(batch.attempts.values()))
+    changed = {case.instalment.instalment_id for case in batch.cases}
+    await instalments.save(conn, [batch.instalments[instalment_id] for instalment_id in changed])
+    moved = {case.agreement.agreement_id for case in batch.cases}
+    await agreements.save(conn, [batch.agreements[agreement_id] for agreement_id in moved])
+    await history.add(conn, batch.moves)
+    await _after_money(conn, batch, now=now)
+    await outbox.add(conn, *batch.events)
+
+
+async def _lock(conn: Connection, learned: Sequence[Learned]) -> _Batch:
+    locked = await agreements.lock_many(conn, sorted({one.attempt.agreement_id for one in learned}))
+    found = await attempts.by_ids(conn, [one.attempt.attempt_id for one in learned])
+    about = await instalments.by_ids(conn, list({one.instalment_id for one in found}))
+    return _Batch(
+        {agreement.agreement_id: agreement for agreement in locked},
+        {instalment.instalment_id: instalment for instalment in about},
+        {attempt.attempt_id: attempt for attempt in found},
+    )
+
+
+def _settle_one(batch: _Batch, one: Learned, deps: Deps, *, now: datetime, actor: Actor) -> None:
+    before = batch.attempts[one.attempt.attempt_id]
+    case = Case(
+        batch.agreements[before.agreement_id], batch.instalments[before.instalment_id], before
+    )
+    permission = deps.permissions[before.rail, before.product]
+    after = settle(case, one.finding, now=now, permission=permission, ladder=deps.terms.ladder)
+    batch.attempts[before.attempt_id] = after.attempt
+    if after.attempt.state is not before.state:
+        batch.moves += _moves(case, after, one.finding, now=now, actor=actor)
+    if after.instalment is case.instalment and after.agreement is case.agreement:
+        if after.happenings:
+            batch.cases.append(after)
+        return
+    batch.agreements[before.agreement_id] = after.agreement
+    batch.instalments[before.instalment_id] = after.instalment
+    batch.cases.append(after)
+    batch.events += announce.events_of(after, now=now, pay_url_base=deps.terms.pay_url_base)
+
+
+def _moves(
+    before: Case, after: Case, finding: Finding, *, now: datetime, actor: Actor
+) -> list[Move]:
+    reason = after.attempt.failure_code or type(finding).__name__.lower()
+    about = after.instalment.instalment_id
+    moves = [
+        Move(
+            "attempt",
+            after.attempt.attempt_id,
+            about,
+            before.attempt.state,
+            after.attempt.state,
+            actor,
+            reason,
+            now,
+        )
+    ]
+    if after.instalment.state is not before.instalment.state:
+        moves.append(
+            Move(
+                "instalment",
+                about,
+                about,
+                before.instalment.state,
+                after.instalment.state,
+                actor,
+                reason,
+                now,
+            )
+        )
+    return moves
+
+
+async def _after_money(conn: Connection, batch: _Batch, *, now: datetime) -> None:
+    collected = [case for case in batch.cases if Happening.COLLECTED in case.happenings]
+    settled = [case for case in collected if Happening.OVERDUE_SETTLED in case.happenings]
+    if settled:
+        await tasks.close_of_instalments(
+            conn, [case.instalment.instalment_id for case in settled], now
+        )
+    done = {case.agreement.agreement_id for case in collected}
+    if done:
+        batch.events += [
+            announce.fully_paid(agreement, now=now)
+            for agreement in await agreements.mark_fully_paid(conn, list(done))
+        ]
+    for case in batch.cases:
+        if Happening.SURPLUS in case.happenings:
+            await refunds.add(conn, [_surplus_refund(case.attempt, now=now)])
+            log.warning("charge.surplus", attempt_id=str(case.attempt.attempt_id))
+        if Happening.OURS_TO_LOOK_AT in case.happenings:
+            await announce.open_task(
+                conn,
+                TaskKind.CHARGE_REFUSED_FOR_US,
+                case.instalment.instalment_id,
+                case.agreement,
+                case.instalment.instalment_id,
+                detail=case.attempt.failure_code or "",
+                now=now,
+            )
+
+
+def _surplus_refund(attempt: Attempt, *, now: datetime) -> Refund:
+    refund_id = derived_id("surplus", attempt.attempt_id)
+    return Refund(
+        refund_id=refund_id,
+        refund_no=refund_no(refund_id),
+        attempt_id=attempt.attempt_id,
+        instalment_id=attempt.instalment_id,
+        agreement_id=attempt.agreement_id,
+        merchant_id=attempt.merchant_id,
+        customer_id=attempt.customer_id,
+        settlement_id=None,
+        rail=attempt.rail,
+        amount_fen=attempt.amount_fen,
+        reason=SURPLUS_REASON,
+        state=RefundState.WAITING,
+        created_at=now,
+        next_at=now,
+    )
