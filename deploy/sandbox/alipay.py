@@ -96,7 +96,7 @@ class AlipaySandbox(Sandbox):
         if refusal is not None or call is None:
             return _answered("error_response", orjson.dumps(refusal), "")
         content = orjson.loads(fields["biz_content"])
-        fault = self.fault(call, *self._accounts(content))
+        fault = self.fault(call, *self._accounts(fields, content))
 
         async def act() -> web.StreamResponse:
             node = self._node(call, fields, content, fault)
@@ -121,13 +121,15 @@ class AlipaySandbox(Sandbox):
             return _error("40002", "isv.invalid-signature")
         return None
 
-    def _accounts(self, content: Doc) -> list[str]:
+    def _accounts(self, fields: Doc, content: Doc) -> list[str]:
         number = content.get("agreement_no") or content.get("agreement_params", {}).get(
             "agreement_no", ""
         )
         agreement = self.books.get("agreements", number)
+        trade = self.bank.trade(merchant_of(fields), str(content.get("out_trade_no", "")))
         named = (
             "" if agreement is None else agreement["user_id"],
+            "" if trade is None else trade["user_id"],
             *(str(content.get(name, "")) for name in _ACCOUNT_FIELDS),
             number,
         )

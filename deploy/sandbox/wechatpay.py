@@ -441,13 +441,13 @@ class WechatPaySandbox(Sandbox):
 
     def _accounts(self, fields: Doc) -> list[str]:
         contract = self.books.get("contracts", fields.get("contract_id", "")) or {}
-        order = self.bank.order(
-            fields.get("mch_id") or fields.get("mchid", ""), fields.get("out_trade_no", "")
-        )
+        merchant = fields.get("mch_id") or fields.get("mchid", "")
+        order = self.bank.order(merchant, fields.get("out_trade_no", ""))
+        refund = self.books.get("refunds", f"{merchant}/{fields.get('out_refund_no', '')}")
         payer = fields.get("payer")
         named = (
             contract.get("account", ""),
-            (order or {}).get("account", ""),
+            (order or refund or {}).get("account", ""),
             payer.get("openid", "") if isinstance(payer, dict) else "",
             *(str(fields.get(name, "")) for name in _NUMBERS),
         )
