@@ -8,12 +8,13 @@ lost with the server is done again.  (draft-ietf-httpapi-idempotency-key-header)
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from shared.db import Connection
-from shared.errors import Conflict, Malformed, Rejected
+from shared.errors import Conflict, Malformed, Problem, Rejected
 
 LEASE: Final = timedelta(seconds=60)
 """How long a request may be in work before another try may take over."""
@@ -56,6 +57,11 @@ class Slot:
     fingerprint: bytes
 
     @property
+    def place(self) -> tuple[str, str, str]:
+        """The row it stands in."""
+        return (self.caller, self.route, self.key)
+
+    @property
     def cause(self) -> tuple[str, ...]:
         """What ids made on behalf of this request follow from."""
         return (self.caller, self.route, self.key, self.fingerprint.hex())
@@ -68,6 +74,13 @@ class Answer:
     status: int
     content_type: str
     body: bytes
+
+
+Claimed: TypeAlias = int | Answer | Problem
+"""A fencing number, the answer that stands already, or why there is none."""
+
+Finished: TypeAlias = tuple[Slot, int, Answer]
+"""A slot, the fencing number it was claimed under, and what was answered."""
 
 
 def read_key(header: str | None) -> str:
@@ -101,63 +114,93 @@ async def claim(conn: Connection, slot: Slot, *, now: datetime) -> int | Answer:
         KeyReused: Another request has been made with this key.
         KeyInFlight: The same request is in work somewhere.
     """
-    fence = await conn.fetchval(
+    (claimed,) = await claim_many(conn, [slot], now=now)
+    if isinstance(claimed, Problem):
+        raise claimed
+    return claimed
+
+
+async def claim_many(conn: Connection, slots: Sequence[Slot], *, now: datetime) -> list[Claimed]:
+    """Claim each slot as ``claim`` does, in one statement; problems are returned."""
+    first = {slot.place: slot for slot in reversed(slots)}
+    rows = await conn.fetch(
         """
         WITH hasty AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
         INSERT INTO idempotency_keys AS k
                (caller, route, key, fingerprint, lease_until, created_at)
-        SELECT $1, $2, $3, $4, $5, $6 FROM hasty
+        SELECT n.caller, n.route, n.key, n.fingerprint, $5, $6
+          FROM hasty, unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
+               AS n (caller, route, key, fingerprint)
             ON CONFLICT (caller, route, key) DO UPDATE
            SET lease_until = excluded.lease_until, fence = k.fence + 1
-         WHERE k.status IS NULL AND k.lease_until <= $6 AND k.fingerprint = $4
-        RETURNING fence
+         WHERE k.status IS NULL AND k.lease_until <= $6 AND k.fingerprint = excluded.fingerprint
+        RETURNING caller, route, key, fence
         """,
-        slot.caller,
-        slot.route,
-        slot.key,
-        slot.fingerprint,
+        *_columns([first[place] for place in sorted(first)]),
         now + LEASE,
         now,
     )
-    return await _standing(conn, slot) if fence is None else int(fence)
+    fences: dict[tuple[str, ...], int] = {tuple(row[:3]): row["fence"] for row in rows}
+    claimed: list[Claimed] = []
+    for slot in slots:
+        fence = fences.pop(slot.place, None) if first[slot.place] is slot else None
+        claimed.append(await _standing(conn, slot) if fence is None else fence)
+    return claimed
 
 
-async def _standing(conn: Connection, slot: Slot) -> Answer:
+def _columns(slots: Sequence[Slot]) -> tuple[list[str], list[str], list[str], list[bytes]]:
+    return (
+        [slot.caller for slot in slots],
+        [slot.route for slot in slots],
+        [slot.key for slot in slots],
+        [slot.fingerprint for slot in slots],
+    )
+
+
+async def _standing(conn: Connection, slot: Slot) -> Answer | Problem:
     row = await conn.fetchrow(
         """
         SELECT fingerprint, status, content_type, body
           FROM idempotency_keys
          WHERE caller = $1 AND route = $2 AND key = $3
         """,
-        slot.caller,
-        slot.route,
-        slot.key,
+        *slot.place,
     )
     if row is not None and row["fingerprint"] != slot.fingerprint:
-        raise KeyReused("This Idempotency-Key belongs to another request.")
+        return KeyReused("This Idempotency-Key belongs to another request.")
     if row is None or row["status"] is None:
-        raise KeyInFlight("The same request is still in work.")
+        return KeyInFlight("The same request is still in work.")
     return Answer(row["status"], row["content_type"], row["body"])
 
 
 async def store(conn: Connection, slot: Slot, fence: int, answer: Answer) -> None:
     """Keep *answer*, unless another try has taken the slot over meanwhile."""
-    assert answer.status < 500, answer.status  # noqa: PLR2004 - a failure is never final
+    await store_many(conn, [(slot, fence, answer)])
+
+
+async def store_many(conn: Connection, done: Sequence[Finished]) -> None:
+    """Keep several answers as ``store`` does, in one statement."""
+    assert all(answer.status < 500 for _, _, answer in done)  # noqa: PLR2004 - never final
+    done = sorted(done, key=lambda one: one[0].place)
+    callers, routes, keys, _ = _columns([slot for slot, _, _ in done])
     await conn.execute(
         """
         WITH hasty AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-        UPDATE idempotency_keys
-           SET status = $5, content_type = $6, body = $7
-          FROM hasty
-         WHERE caller = $1 AND route = $2 AND key = $3 AND fence = $4 AND status IS NULL
+        UPDATE idempotency_keys AS k
+           SET status = n.status, content_type = n.content_type, body = n.body
+          FROM hasty, unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::smallint[],
+                             $6::text[], $7::bytea[])
+               AS n (caller, route, key, fence, status, content_type, body)
+         WHERE k.caller = n.caller AND k.route = n.route AND k.key = n.key
+           AND k.fence = n.fence AND k.status IS NULL
         """,
-        slot.caller,
-        slot.route,
-        slot.key,
-        fence,
-        answer.status,
-        answer.content_type,
-        answer.body,
+        callers,
+        routes,
+        keys,
+        [fence for _, fence, _ in done],
+        [answer.status for _, _, answer in done],
+        [answer.content_type for _, _, answer in done],
+        [answer.body for _, _, answer in done],
     )
 
 

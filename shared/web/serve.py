@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from shared import idempotency, metrics, openapi, tracing
 from shared.api_keys import KeyMemory, find_key, read_token
 from shared.clock import Clock, SystemClock
+from shared.db import Database
 from shared.errors import Malformed, Problem, TooLarge, Unauthentic
 from shared.ids import new_id
 from shared.web import docs_page, problems
@@ -24,6 +25,7 @@ from shared.web.api import Api, Endpoint
 from shared.web.call import ANYBODY, Call, Caller, HasDatabase, TenantForeign
 from shared.web.limits import ACTIVITY, Activity, Bucket, Buckets, Limits, monotonic_s
 from shared.web.models import Raw
+from shared.web.together import Together
 
 log = structlog.get_logger()
 
@@ -58,6 +60,8 @@ class Door:
     activity: Activity
     buckets: Buckets
     lookups: Bucket
+    claims: Together[idempotency.Slot, idempotency.Claimed]
+    answers: Together[idempotency.Finished, None]
     keys: KeyMemory = field(default_factory=KeyMemory)
 
 
@@ -77,11 +81,14 @@ def add_api(
     clock even where the business lives by a test clock.
     """
     limits = limits or Limits()
+    clock = clock or SystemClock()
     door = Door(
         deps=deps,
         environment=environment,
         limits=limits,
-        clock=clock or SystemClock(),
+        clock=clock,
+        claims=_claims(deps.db, clock),
+        answers=_answers(deps.db),
         activity=app.setdefault(ACTIVITY, Activity()),
         buckets=Buckets(rate_per_s=limits.per_key_per_s, size=limits.per_key_burst),
         lookups=Bucket(limits.lookups_per_s, limits.lookups_per_s),
@@ -93,6 +100,23 @@ def add_api(
     _add_page(app, "/openapi.json", orjson.dumps(described), "application/json")
     _add_page(app, "/docs", docs_page.render(described).encode(), "text/html")
     app.router.add_get("/problems/{code}", problems.show_kind)
+
+
+def _claims(db: Database, clock: Clock) -> Together[idempotency.Slot, idempotency.Claimed]:
+    async def claim(slots: Sequence[idempotency.Slot]) -> Sequence[idempotency.Claimed]:
+        async with db.connection() as conn:
+            return await idempotency.claim_many(conn, slots, now=clock.now())
+
+    return Together(claim)
+
+
+def _answers(db: Database) -> Together[idempotency.Finished, None]:
+    async def store(finished: Sequence[idempotency.Finished]) -> Sequence[None]:
+        async with db.connection() as conn:
+            await idempotency.store_many(conn, finished)
+        return [None] * len(finished)
+
+    return Together(store)
 
 
 def _add_page(app: web.Application, path: str, body: bytes, content_type: str) -> None:
@@ -286,8 +310,9 @@ async def _once(
     run: Callable[[], Awaitable[web.StreamResponse]],
 ) -> web.StreamResponse:
     """Run the handler unless its answer stands already; keep an answer that is final."""
-    async with door.deps.db.connection() as conn:
-        claimed = await idempotency.claim(conn, slot, now=door.clock.now())
+    claimed = await door.claims.add(slot)
+    if isinstance(claimed, Problem):
+        raise claimed
     if isinstance(claimed, idempotency.Answer):
         return web.Response(
             status=claimed.status,
@@ -318,8 +343,7 @@ async def _store(
         response.status, response.headers.get("Content-Type", "application/json"), body
     )
     try:
-        async with door.deps.db.connection() as conn:
-            await idempotency.store(conn, slot, fence, answer)
+        await door.answers.add((slot, fence, answer))
     except (*_BACKEND_ERRORS, Problem) as error:
         log.warning("answer.not_kept", route=slot.route, error=type(error).__name__)
 
