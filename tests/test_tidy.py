@@ -4,8 +4,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 CODE = sorted(
     path for top in ("shared", "services", "deploy") for path in (ROOT / top).rglob("*.py")
@@ -22,33 +20,41 @@ def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
-@pytest.mark.parametrize("path", ALL, ids=name_of)
-def test_a_file_can_be_opened_without_fear(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+def test_a_file_can_be_opened_without_fear():
+    lines = {name_of(p): len(p.read_text(encoding="utf-8").splitlines()) for p in ALL}
+
+    assert {name: count for name, count in lines.items() if count > 500} == {}
 
 
-@pytest.mark.parametrize("path", ALL, ids=name_of)
-def test_a_function_fits_the_eye(path):
-    long = [f.name for f in functions(path) if (f.end_lineno or 0) - f.lineno >= 70]
+def test_a_function_fits_the_eye():
+    long = [
+        f"{name_of(path)}:{function.name}"
+        for path in ALL
+        for function in functions(path)
+        if (function.end_lineno or 0) - function.lineno >= 70
+    ]
 
     assert long == []
 
 
-@pytest.mark.parametrize("path", CODE, ids=name_of)
-def test_only_the_clock_module_reads_the_clock_in_services_and_plumbing(path):
+def test_only_the_clock_module_reads_the_clock_in_services_and_plumbing():
     """Durations may be measured; moments come from shared/clock.py.  Tools may stamp files."""
-    if path.is_relative_to(ROOT / "deploy") or path == ROOT / "shared/clock.py":
-        return
-    text = path.read_text(encoding="utf-8")
+    reads = re.compile(r"datetime\.now\(|date\.today\(|utcnow\(|time\.time\(")
+    ruled = [path for path in CODE if not path.is_relative_to(ROOT / "deploy")]
+    readers = [name_of(path) for path in ruled if reads.search(path.read_text(encoding="utf-8"))]
 
-    assert re.findall(r"datetime\.now\(|date\.today\(|utcnow\(|time\.time\(", text) == []
+    assert readers == ["shared/clock.py"]
 
 
-@pytest.mark.parametrize("path", ALL, ids=name_of)
-def test_a_module_opens_with_one_sentence_saying_what_it_is(path):
-    if path.name == "__init__.py" and not path.read_text(encoding="utf-8").strip():
-        return
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+def test_a_module_opens_with_one_sentence_saying_what_it_is():
+    texts = {path: path.read_text(encoding="utf-8") for path in ALL}
+    silent = [
+        name_of(path)
+        for path, text in texts.items()
+        if text.strip() and not ast.get_docstring(ast.parse(text))
+    ]
+
+    assert silent == []
 
 
 def test_subscribers_are_made_in_one_place():
@@ -65,7 +71,7 @@ def test_sql_stands_in_stores_only():
         for path in services
         if "store" not in path.parts
         and statement.search(
-            re.sub(r'"""(?:(?!""").)*?"""', _keep_sql, path.read_text(), flags=re.S)
+            re.sub(r'"""(?:(?!""").)*?"""', _keep_sql, path.read_text(), flags=re.DOTALL)
         )
     ]
 
