@@ -255,11 +255,15 @@ class Sandbox:
         if path == "/healthz" or (
             path.startswith("/_sandbox/") and (request.method == "GET" or path.endswith("/clock"))
         ):
-            return await handler(request)
+            try:
+                return await handler(request)
+            finally:
+                self.books.commit()
         self._requests += 1
         try:
             return await handler(request)
         finally:
+            self.books.commit()
             self._requests -= 1
             self.activity += 1
 

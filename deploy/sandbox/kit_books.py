@@ -21,8 +21,8 @@ class Books:
     """
     Entries by kind and key, held in memory and written through to one SQLite file.
 
-    Each write is its own transaction without fsync: what was written survives the end of the
-    process, though not of the machine.  Kinds that start with ``_`` are the simulator's own
+    The frame commits before it answers a request and after each timed action, without fsync: what
+    was answered survives the end of the process, though not of the machine.  Kinds that start with ``_`` are the simulator's own
     bookkeeping and are not shown to auditors.
     """
 
@@ -37,11 +37,10 @@ class Books:
     def put(self, kind: str, key: str, doc: Doc) -> Doc:
         """Write *doc* under its key, replacing what stood there; return it."""
         self._kinds.setdefault(kind, {})[key] = doc
-        if self._file is not None:
-            self._file.execute(
-                "INSERT OR REPLACE INTO entries (kind, key, doc) VALUES (?, ?, ?)",
-                (kind, key, orjson.dumps(doc)),
-            )
+        self._write(
+            "INSERT OR REPLACE INTO entries (kind, key, doc) VALUES (?, ?, ?)",
+            (kind, key, orjson.dumps(doc) if self._file is not None else b""),
+        )
         return doc
 
     def change(self, kind: str, key: str, **fields: object) -> Doc:
@@ -54,8 +53,8 @@ class Books:
 
     def drop(self, kind: str, key: str) -> None:
         """Forget one entry; forgetting it twice is fine."""
-        if self._kinds.get(kind, {}).pop(key, None) is not None and self._file is not None:
-            self._file.execute("DELETE FROM entries WHERE kind = ? AND key = ?", (kind, key))
+        if self._kinds.get(kind, {}).pop(key, None) is not None:
+            self._write("DELETE FROM entries WHERE kind = ? AND key = ?", (kind, key))
 
     def all(self, kind: str) -> Iterable[Doc]:
         """Return the entries of one kind, in the order they first came in this process."""
@@ -77,8 +76,21 @@ class Books:
             if not kind.startswith("_")
         }
 
+    def commit(self) -> None:
+        """Make what was written durable; costs nothing when nothing was."""
+        if self._file is not None and self._file.in_transaction:
+            self._file.execute("COMMIT")
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        if self._file is None:
+            return
+        if not self._file.in_transaction:
+            self._file.execute("BEGIN")
+        self._file.execute(statement, values)
+
     def close(self) -> None:
-        """Close the file; the books stay readable."""
+        """Commit and close the file; the books stay readable."""
+        self.commit()
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -133,6 +133,7 @@ class Timeline:
                 log.exception("timed action failed")
             if action.key:
                 self._books.drop(_KIND, action.key)
+            self._books.commit()
             self._did()
 
     async def _watch(self) -> None:

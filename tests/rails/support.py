@@ -143,7 +143,7 @@ class AlipayWorld(RailWorld):
             self.client, page, notify_url=self.listener.url("/signed")
         )
         _, answer = await self.ask("POST", f"/users/{BUYER}/sign", {"sign_str": text})
-        return answer
+        return dict(answer)
 
     async def charge(
         self, number: str, agreement_no: str, amount_fen: int = 8800, path: str = "/paid"
@@ -199,7 +199,7 @@ class WechatWorld(RailWorld):
         )
         doc = {"extra_data": extra | changes}
         _, answer = await self.ask("POST", f"/users/{OPENID}/sign", doc)
-        return answer
+        return dict(answer)
 
     async def charge(self, number: str, contract_id: str, amount_fen: int = 8800) -> Outcome:
         order = wechatpay_calls.Deduction(

@@ -80,6 +80,7 @@ class Gateway:
 
     def __init__(self) -> None:
         self.answer: tuple[int, str] = (200, "")
+        self.url = ""
         self.app = web.Application()
         self.app.router.add_post("/gateway.do", self._answer)
 

@@ -18,11 +18,11 @@ async def due(alipay) -> str:
     """An Alipay agreement on its plan date."""
     number = (await alipay.sign())["agreement_no"]
     await alipay.in_china("2026-01-08")
-    return number
+    return str(number)
 
 
 async def _paid(alipay) -> int:
-    return (await alipay.books())["summary"]["captures"]
+    return int((await alipay.books())["summary"]["captures"])
 
 
 async def test_a_decline_books_nothing(alipay, due):
@@ -244,9 +244,16 @@ async def test_wechat_faults_are_seen_through(wechat):
         for _ in range(4)
     ]
     notice = await wechat.notice(contract_id)
-    refund = {"out_trade_no": "T00001", "amount_fen": 8800, "total_fen": 8800}
-    lost = await wechatpay_calls.refund(wechat.client, out_refund_no="R00001", **refund)
-    found = await wechatpay_calls.refund(wechat.client, out_refund_no="R00001", **refund)
+    lost, found = [
+        await wechatpay_calls.refund(
+            wechat.client,
+            out_trade_no="T00001",
+            out_refund_no="R00001",
+            amount_fen=8800,
+            total_fen=8800,
+        )
+        for _ in range(2)
+    ]
 
     assert unsure == Unknown(UnknownReason.RAIL_UNSURE, "SYSTEMERROR")
     assert isinstance(hidden, Unknown)
