@@ -152,7 +152,7 @@ class Application:
     reason: str = ""
 
     @property
-    def next_step(self) -> Step:
+    def next_step(self) -> Step:  # noqa: PLR0911 - one line for each state
         """Return what comes next."""
         match self.state:
             case ApplicationState.STARTED:

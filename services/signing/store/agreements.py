@@ -76,6 +76,21 @@ async def read(conn: Connection, agreement_id: UUID, *, merchant_id: UUID) -> Ag
     return _agreement(row, agreement_id)
 
 
+async def application_of(conn: Connection, agreement_id: UUID, *, merchant_id: UUID | None) -> UUID:
+    """Return which application an agreement came from, or raise AgreementUnknown."""
+    found: UUID | None = await conn.fetchval(
+        """
+        SELECT application_id FROM agreements
+         WHERE agreement_id = $1 AND ($2::uuid IS NULL OR merchant_id = $2)
+        """,
+        agreement_id,
+        merchant_id,
+    )
+    if found is None:
+        raise AgreementUnknown("No such agreement.", agreement_id=agreement_id)
+    return found
+
+
 async def lock(
     conn: Connection, agreement_id: UUID, *, merchant_id: UUID | None = None
 ) -> Agreement:

@@ -111,9 +111,16 @@ async def ask_check_again(conn: Connection, check_id: UUID, *, at: datetime) -> 
 
 
 async def due_checks(conn: Connection, *, now: datetime, limit: int) -> list[IdentityCheck]:
-    """Return checks whose result should be asked for."""
+    """Claim, for half a minute, checks whose result should be asked for."""
     rows = await conn.fetch(
-        "SELECT * FROM identity_checks WHERE due_at <= $1 ORDER BY due_at LIMIT $2", now, limit
+        """
+        UPDATE identity_checks SET due_at = $1::timestamptz + interval '30 seconds'
+         WHERE check_id IN (SELECT check_id FROM identity_checks WHERE due_at <= $1
+                          ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        RETURNING *
+        """,
+        now,
+        limit,
     )
     return [IdentityCheck(**row) for row in rows]
 

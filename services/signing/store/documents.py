@@ -186,16 +186,26 @@ async def end_flow(conn: Connection, flow_id: UUID, *, state: str, now: datetime
 async def ask_flow_again(conn: Connection, flow_id: UUID, *, at: datetime) -> None:
     """Note that the flow is still open."""
     await conn.execute(
-        "UPDATE sign_flows SET due_at = $2, tries = tries + 1 WHERE flow_id = $1 AND state = 'open'",
+        """
+        UPDATE sign_flows SET due_at = $2, tries = tries + 1
+         WHERE flow_id = $1 AND state = 'open'
+        """,
         flow_id,
         at,
     )
 
 
 async def due_flows(conn: Connection, *, now: datetime, limit: int) -> list[Flow]:
-    """Return flows about which the provider should be asked."""
+    """Claim, for half a minute, flows about which the provider should be asked."""
     rows = await conn.fetch(
-        "SELECT * FROM sign_flows WHERE due_at <= $1 ORDER BY due_at LIMIT $2", now, limit
+        """
+        UPDATE sign_flows SET due_at = $1::timestamptz + interval '30 seconds'
+         WHERE flow_id IN (SELECT flow_id FROM sign_flows WHERE due_at <= $1
+                          ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        RETURNING *
+        """,
+        now,
+        limit,
     )
     return [Flow(**row) for row in rows]
 

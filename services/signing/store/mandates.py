@@ -78,6 +78,28 @@ async def find(conn: Connection, external_no: str) -> Mandate:
     return _mandate(row)
 
 
+async def read(conn: Connection, mandate_id: UUID) -> Mandate:
+    """Return a mandate that exists."""
+    row = await conn.fetchrow(
+        f"SELECT {_COLUMNS} FROM mandates WHERE mandate_id = $1",  # noqa: S608
+        mandate_id,
+    )
+    assert row is not None
+    return _mandate(row)
+
+
+async def customer_of(conn: Connection, mandate_id: UUID) -> UUID:
+    """Return whose mandate it is; only an identified customer is ever asked for one."""
+    customer_id: UUID = await conn.fetchval(
+        """
+        SELECT p.customer_id FROM mandates m JOIN applications p USING (application_id)
+         WHERE m.mandate_id = $1
+        """,
+        mandate_id,
+    )
+    return customer_id
+
+
 async def lock(conn: Connection, mandate_id: UUID) -> Mandate:
     """Return a mandate that exists, for update."""
     row = await conn.fetchrow(
@@ -120,10 +142,17 @@ async def save(
 
 
 async def due(conn: Connection, *, now: datetime, limit: int) -> list[Mandate]:
-    """Return mandates about which the rail should be asked, or which should be closed."""
+    """
+    Claim mandates about which the rail should be asked, or which should be closed.
+
+    A claim lasts half a minute; who died meanwhile leaves the row to the next.
+    """
     rows = await conn.fetch(
         f"""
-        SELECT {_COLUMNS} FROM mandates WHERE due_at <= $1 ORDER BY due_at LIMIT $2
+        UPDATE mandates SET due_at = $1::timestamptz + interval '30 seconds'
+         WHERE mandate_id IN (SELECT mandate_id FROM mandates WHERE due_at <= $1
+                               ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        RETURNING {_COLUMNS}
         """,  # noqa: S608
         now,
         limit,

@@ -39,6 +39,12 @@ async def read(conn: Connection, merchant_id: UUID) -> Merchant:
     return _merchant(row, merchant_id)
 
 
+async def find(conn: Connection, merchant_id: UUID) -> Merchant | None:
+    """Return one merchant if it is there."""
+    row = await conn.fetchrow("SELECT * FROM merchants WHERE merchant_id = $1", merchant_id)
+    return None if row is None else _merchant(row, merchant_id)
+
+
 async def lock(conn: Connection, merchant_id: UUID) -> Merchant:
     """Return one merchant for update, or raise MerchantUnknown."""
     row = await conn.fetchrow(

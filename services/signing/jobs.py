@@ -1,0 +1,19 @@
+"""What signing does by the clock."""
+
+from typing import Final
+
+from services.signing.deps import Deps
+from services.signing.store import agreements, applications, mandates
+from services.signing.usecases.ask_providers import ask_providers, sweep_mandates
+from services.signing.usecases.check_invariants import check_invariants
+from services.signing.usecases.end_agreement import activate_agreements
+from services.signing.usecases.end_application import expire_applications
+from shared.jobs import Daily, Due, Job
+
+JOBS: Final[tuple[Job[Deps], ...]] = (
+    Due("activate_agreements", activate_agreements, agreements.next_cooled_off),
+    Due("expire_applications", expire_applications, applications.next_expiry),
+    Due("ask_providers", ask_providers, mandates.next_due_at),
+    Daily("sweep_mandates", 3, 0, sweep_mandates),
+    Daily("check_invariants", 4, 0, check_invariants),
+)

@@ -1,0 +1,36 @@
+"""What an operator tunes of signing; environment variables begin with ``SIGNING_``."""
+
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from shared.settings import ServiceSettings
+
+
+class SigningSettings(ServiceSettings):
+    """
+    Providers' addresses, keys, and the keys of personal data.
+
+    ``keys_dir`` holds ``alipay-app.pem``, ``alipay.pub.pem``, ``wechat-merchant.pem``,
+    ``wechat-platform.pub.pem`` and ``secrets.json``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SIGNING_")
+
+    alipay_gateway_url: str
+    wechatpay_url: str
+    esign_url: str
+    faceid_url: str
+    keys_dir: Path
+    public_url: str
+    """Our own base URL, which providers call back."""
+    faceid_rule_id: str = "1"
+    field_keys: SecretStr
+    """Keys of personal data at rest: ``version:base64`` by commas; the last one is current."""
+    index_key: SecretStr
+    """Key of the blind indexes, base64."""
+    notify_public_key: str
+    """Whom contact data for messages is sealed for, base64."""
+    fulfillment_public_key: str
+    """Whom addresses for parcels are sealed for, base64."""
