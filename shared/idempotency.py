@@ -179,24 +179,30 @@ async def store(conn: Connection, slot: Slot, fence: int, answer: Answer) -> Non
 
 
 async def store_many(conn: Connection, done: Sequence[Finished]) -> None:
-    """Keep several answers as ``store`` does, in one statement."""
+    """
+    Keep several answers as ``store`` does, in one statement.
+
+    It is written as an insertion that always meets its row, because that goes by the
+    primary key whatever the planner believes; an UPDATE joined to the arrays, planned while
+    the table was new, reads the whole table ever after.
+    """
     assert all(answer.status < 500 for _, _, answer in done)  # noqa: PLR2004 - never final
     done = sorted(done, key=lambda one: one[0].place)
-    callers, routes, keys, _ = _columns([slot for slot, _, _ in done])
     await conn.execute(
         """
         WITH hasty AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-        UPDATE idempotency_keys AS k
-           SET status = n.status, content_type = n.content_type, body = n.body
-          FROM hasty, unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::smallint[],
-                             $6::text[], $7::bytea[])
-               AS n (caller, route, key, fence, status, content_type, body)
-         WHERE k.caller = n.caller AND k.route = n.route AND k.key = n.key
-           AND k.fence = n.fence AND k.status IS NULL
+        INSERT INTO idempotency_keys AS k
+               (caller, route, key, fingerprint, fence, status, content_type, body,
+                lease_until, created_at)
+        SELECT n.*, now(), now()
+          FROM hasty, unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bigint[],
+                             $6::smallint[], $7::text[], $8::bytea[]) AS n
+            ON CONFLICT (caller, route, key) DO UPDATE
+           SET status = excluded.status, content_type = excluded.content_type,
+               body = excluded.body
+         WHERE k.fence = excluded.fence AND k.status IS NULL
         """,
-        callers,
-        routes,
-        keys,
+        *_columns([slot for slot, _, _ in done]),
         [fence for _, fence, _ in done],
         [answer.status for _, _, answer in done],
         [answer.content_type for _, _, answer in done],
