@@ -22,8 +22,8 @@ class Books:
     Entries by kind and key, held in memory and written through to one SQLite file.
 
     The frame commits before it answers a request and after each timed action, without fsync: what
-    was answered survives the end of the process, though not of the machine.  Kinds that start with ``_`` are the simulator's own
-    bookkeeping and are not shown to auditors.
+    was answered survives the end of the process, though not of the machine.  Kinds that start
+    with ``_`` are the simulator's own bookkeeping and are not shown to auditors.
     """
 
     def __init__(self, file: Path | None = None) -> None:

@@ -6,8 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from wechatpayv3.utils import aes_decrypt, rsa_sign, rsa_verify
-from wechatpy.pay.utils import calculate_signature, calculate_signature_hmac, dict_to_xml
+from wechatpayv3.utils import (  # type: ignore[import-untyped]  # it has no types
+    aes_decrypt,
+    rsa_sign,
+    rsa_verify,
+)
+from wechatpy.pay.utils import (  # type: ignore[import-untyped]  # it has no types
+    calculate_signature,
+    calculate_signature_hmac,
+    dict_to_xml,
+)
 
 from deploy.sandbox import keys
 from shared.rails.alipay_signing import canonical_text, notification_texts
