@@ -66,12 +66,12 @@ async def list_transfers(
             call.tenant_id,
             customer_id,
             limit=query.limit + 1,
-            before=query.after(datetime, UUID),
+            before=query.after(datetime, str),
         )
     return Page[TransferView].of(
         rows,
         limit=query.limit,
-        key=lambda row: (row.occurred_at, row.transfer_id),
+        key=lambda row: (row.occurred_at, row.tie),
         view=TransferView.model_validate,
     )
 

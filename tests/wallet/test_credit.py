@@ -8,7 +8,6 @@ import pytest
 from services.signing.contract import Rail
 from services.wallet.domain.accounts import Purse
 from services.wallet.domain.errors import BookedOtherwise
-from services.wallet.domain.hold import hold_of
 from services.wallet.store import ledgers
 from shared.db import Database
 from shared.ids import derived_id, new_id
@@ -19,7 +18,6 @@ from tests.support.wallet_builders import (
     WalletForTests,
     a_collection,
     a_signing,
-    an_instalment,
 )
 
 
@@ -36,7 +34,7 @@ async def test_a_collection_is_credited_held_and_told(wallet):
     assert await wallet.purse(Purse.HELD) == 15000
     funded, placed = await wallet.told()
     assert funded.subject == "wallet.instalment.funded.v1"
-    assert funded.body["hold_id"] == str(hold_of(an_instalment(1)))
+    assert funded.body["hold_id"] == placed.body["hold_id"]
     assert funded.body["hold_fen"] == 15000
     assert placed.subject == "wallet.hold.placed.v1"
     assert placed.body["amount_fen"] == 15000
@@ -56,7 +54,7 @@ async def test_a_free_bundle_is_held_too_so_that_it_is_shipped(wallet):
     await wallet.hear(a_collection(hold_fen=0))
 
     funded, placed = await wallet.told()
-    assert funded.body["hold_id"] == str(hold_of(an_instalment(1)))
+    assert funded.body["hold_id"] == placed.body["hold_id"]
     assert placed.body["amount_fen"] == 0
     await wallet.assert_books_agree()
 

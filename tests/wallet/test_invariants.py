@@ -16,9 +16,9 @@ from tests.support.wallet_builders import (
 )
 
 STRAY = f"""
-    INSERT INTO transfers (merchant_id, cause_id, kind, cause_kind, transfer_id, debit_account,
+    INSERT INTO transfers (merchant_id, cause_id, kind, cause_kind, debit_account,
                            credit_account, amount_fen, customer_id, agreement_id, occurred_at)
-    SELECT merchant_id, gen_random_uuid(), 'collected', 'instalment', gen_random_uuid(),
+    SELECT merchant_id, gen_random_uuid(), 'collected', 'instalment',
            'rail:cash', credit_account, 100, customer_id, agreement_id, occurred_at
       FROM transfers WHERE merchant_id = '{MERCHANT}' LIMIT 1
 """

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from services.wallet.contract.states import HoldState
 from services.wallet.domain.errors import HoldClosedOtherwise
-from shared.ids import derived_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +33,6 @@ class Hold:
     def freed_fen(self) -> int:
         """Return what the closing of this hold gave back to the wallet."""
         return 0 if self.state is HoldState.PLACED else self.amount_fen - self.captured_fen
-
-
-def hold_of(instalment_id: UUID) -> UUID:
-    """Return the id of the one hold that an instalment can have."""
-    return derived_id("hold", instalment_id)
 
 
 def amount_to_hold(hold_fen: int, *, amount_fen: int) -> int:

@@ -45,6 +45,11 @@ class Transfer:
         return CAUSE_OF[self.kind]
 
     @property
+    def tie(self) -> str:
+        """Return what orders transfers of one moment."""
+        return f"{self.cause_id} {self.kind}"
+
+    @property
     def transfer_id(self) -> UUID:
         """Return the one id that a transfer of this kind from this cause can have."""
         return derived_id("transfer", self.merchant_id, self.cause_id, self.kind)
@@ -56,7 +61,7 @@ AccountKey = tuple[UUID, str]
 
 def changes(transfers: Iterable[Transfer]) -> dict[AccountKey, int]:
     """
-    Return by how much each balance changes, in fen, in the order of the accounts' keys.
+    Return by how much each balance changes, in fen.
 
     An account that is moved and moved back is still named: it must exist.
     """
@@ -68,4 +73,4 @@ def changes(transfers: Iterable[Transfer]) -> dict[AccountKey, int]:
         ):
             sign = 1 if normal_side(code) is side else -1
             totals[transfer.merchant_id, code] += sign * transfer.amount_fen
-    return dict(sorted(totals.items()))
+    return dict(totals)

@@ -53,7 +53,7 @@ async def _grow(
     await conn.execute(
         f"""
         INSERT INTO accounts (merchant_id, code, normal_side, balance_fen)
-        SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[])
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[]) ORDER BY 1, 2
         ON CONFLICT (merchant_id, code) {_ON_CONFLICT[lock]}
         """,  # noqa: S608 - one of two constants
         [merchant_id for merchant_id, _ in by_account],

@@ -11,28 +11,6 @@ InstalmentKey = tuple[UUID, UUID]
 """Merchant and instalment."""
 
 
-async def add(conn: Connection, holds: Sequence[Hold]) -> None:
-    """Write new holds; their instalments were booked in this transaction for the first time."""
-    if not holds:
-        return
-    await conn.execute(
-        """
-        INSERT INTO holds (merchant_id, hold_id, instalment_id, agreement_id, customer_id,
-                           amount_fen, state, placed_at)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[],
-                             $6::bigint[], $7::text[], $8::timestamptz[])
-        """,
-        [hold.merchant_id for hold in holds],
-        [hold.hold_id for hold in holds],
-        [hold.instalment_id for hold in holds],
-        [hold.agreement_id for hold in holds],
-        [hold.customer_id for hold in holds],
-        [hold.amount_fen for hold in holds],
-        [hold.state for hold in holds],
-        [hold.placed_at for hold in holds],
-    )
-
-
 async def lock(conn: Connection, keys: Sequence[InstalmentKey]) -> dict[InstalmentKey, Hold]:
     """Return the holds of those of *keys* that have one, locked in the order of their keys."""
     rows = await conn.fetch(

@@ -1,7 +1,6 @@
 """The table ``ledgers``: what became of the money of each agreement."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -11,60 +10,6 @@ from shared.db import Connection, Row
 
 LedgerKey = tuple[UUID, UUID]
 """Merchant and agreement."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credit:
-    """Money that came in for one agreement, and what of it is to be held while it lasts."""
-
-    merchant_id: UUID
-    agreement_id: UUID
-    customer_id: UUID
-    rail: str
-    periods: int
-    periods_paid: int
-    amount_fen: int
-    hold_fen: int
-    holds: int
-
-
-async def credit(conn: Connection, credits_: Sequence[Credit]) -> set[LedgerKey]:
-    """
-    Add *credits_*, one per agreement, and return the agreements that have ended.
-
-    Nothing is held of what comes in for an agreement that has ended.
-    """
-    rows = sorted(credits_, key=lambda c: (c.merchant_id, c.agreement_id))
-    credited = await conn.fetch(
-        """
-        INSERT INTO ledgers AS l
-               (merchant_id, agreement_id, customer_id, rail, periods, periods_paid,
-                credited_fen, held_fen, open_holds)
-        SELECT * FROM unnest(
-               $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::int[],
-               $7::bigint[], $8::bigint[], $9::int[])
-        ON CONFLICT (merchant_id, agreement_id) DO UPDATE
-           SET rail = coalesce(l.rail, EXCLUDED.rail),
-               periods = EXCLUDED.periods,
-               periods_paid = l.periods_paid + EXCLUDED.periods_paid,
-               credited_fen = l.credited_fen + EXCLUDED.credited_fen,
-               held_fen = l.held_fen
-                   + CASE WHEN l.ended_as IS NULL THEN EXCLUDED.held_fen ELSE 0 END,
-               open_holds = l.open_holds
-                   + CASE WHEN l.ended_as IS NULL THEN EXCLUDED.open_holds ELSE 0 END
-        RETURNING merchant_id, agreement_id, ended_as IS NOT NULL AS ended
-        """,
-        [c.merchant_id for c in rows],
-        [c.agreement_id for c in rows],
-        [c.customer_id for c in rows],
-        [c.rail for c in rows],
-        [c.periods for c in rows],
-        [c.periods_paid for c in rows],
-        [c.amount_fen for c in rows],
-        [c.hold_fen for c in rows],
-        [c.holds for c in rows],
-    )
-    return {(row["merchant_id"], row["agreement_id"]) for row in credited if row["ended"]}
 
 
 async def open_all(conn: Connection, ledgers: Sequence[Ledger]) -> None:

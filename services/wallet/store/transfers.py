@@ -25,15 +25,16 @@ async def add_new(conn: Connection, transfers: Sequence[Transfer]) -> list[Trans
     if not transfers:
         return []
     by_key = {(t.merchant_id, t.cause_id, t.kind): t for t in reversed(transfers)}
-    rows = [by_key[key] for key in sorted(by_key)]
+    rows = list(by_key.values())
     written = await conn.fetch(
         """
         INSERT INTO transfers
-               (merchant_id, cause_id, kind, cause_kind, transfer_id, debit_account,
-                credit_account, amount_fen, customer_id, agreement_id, trade_no, occurred_at)
+               (merchant_id, cause_id, kind, cause_kind, debit_account, credit_account, amount_fen,
+                customer_id, agreement_id, trade_no, occurred_at)
         SELECT * FROM unnest(
-               $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[],
-               $7::text[], $8::bigint[], $9::uuid[], $10::uuid[], $11::text[], $12::timestamptz[])
+               $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
+               $7::bigint[], $8::uuid[], $9::uuid[], $10::text[], $11::timestamptz[])
+         ORDER BY 1, 2, 3
         ON CONFLICT DO NOTHING
         RETURNING merchant_id, cause_id, kind
         """,
@@ -41,7 +42,6 @@ async def add_new(conn: Connection, transfers: Sequence[Transfer]) -> list[Trans
         [t.cause_id for t in rows],
         [t.kind for t in rows],
         [t.cause_kind for t in rows],
-        [t.transfer_id for t in rows],
         [t.debit_account for t in rows],
         [t.credit_account for t in rows],
         [t.amount_fen for t in rows],
@@ -64,7 +64,7 @@ async def of_causes(
         f"""
         SELECT {_COLUMNS} FROM transfers
          WHERE merchant_id = $1 AND cause_id = ANY($2::uuid[])
-         ORDER BY occurred_at, transfer_id
+         ORDER BY occurred_at, cause_id, kind
         """,  # noqa: S608 - the columns are a constant
         merchant_id,
         cause_ids,
@@ -78,16 +78,21 @@ async def of_customer(
     customer_id: UUID,
     *,
     limit: int,
-    before: tuple[datetime, UUID] | None,
+    before: tuple[datetime, str] | None,
 ) -> list[Transfer]:
-    """Return up to *limit* transfers of one customer, newest first, from *before* on."""
+    """
+    Return up to *limit* transfers of one customer, newest first.
+
+    *before* is the ``occurred_at`` and the ``tie`` of the last one seen.
+    """
     moment, tie = before or (None, None)
     rows = await conn.fetch(
         f"""
         SELECT {_COLUMNS} FROM transfers
          WHERE merchant_id = $1 AND customer_id = $2
-           AND ($3::timestamptz IS NULL OR (occurred_at, transfer_id) < ($3, $4::uuid))
-         ORDER BY occurred_at DESC, transfer_id DESC
+           AND ($3::timestamptz IS NULL
+                OR (occurred_at, cause_id::text || ' ' || kind) < ($3, $4::text))
+         ORDER BY occurred_at DESC, cause_id::text || ' ' || kind DESC
          LIMIT $5
         """,  # noqa: S608 - the columns are a constant
         merchant_id,

@@ -1,6 +1,6 @@
 """Money that was collected goes into the pet wallet, and what the parcel costs is held."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,12 +10,10 @@ from services.billing.contract import ChargeCollected
 from services.wallet.contract import HoldPlaced, InstalmentFunded
 from services.wallet.contract.states import TransferKind
 from services.wallet.deps import Deps
-from services.wallet.domain import accounts as chart
 from services.wallet.domain.errors import BookedOtherwise
-from services.wallet.domain.hold import Hold, amount_to_hold, hold_of
-from services.wallet.domain.transfer import Transfer
-from services.wallet.store import accounts, holds, ledgers, transfers
-from services.wallet.store.ledgers import Credit, LedgerKey
+from services.wallet.domain.hold import amount_to_hold
+from services.wallet.store import accounts, incoming, transfers
+from services.wallet.store.incoming import Credit, Credited
 from services.wallet.usecases.settle_agreements import settle_agreements
 from shared import outbox
 from shared.db import Connection
@@ -35,38 +33,23 @@ async def credit_wallets(conn: Connection, paid: Sequence[ChargeCollected], deps
         BookedOtherwise: An instalment was credited before from another trade.
     """
     now = deps.clock.now()
-    booked = await transfers.add_new(conn, [_collected(event) for event in paid])
-    fresh = _fresh(paid, booked)
-    await _check_repeats(conn, paid, fresh)
-    if not fresh:
-        return
-    ended = await ledgers.credit(conn, _credits(fresh))
-    placed = [
-        _hold(event, now)
-        for event in fresh
-        if event.auto_ship and (event.merchant_id, event.agreement_id) not in ended
-    ]
-    await holds.add(conn, placed)
-    held = await transfers.add_new(conn, [_held(hold) for hold in placed if hold.amount_fen])
-    await outbox.add(conn, *_news(fresh, {hold.instalment_id: hold for hold in placed}, now))
-    settled = await settle_agreements(conn, sorted(ended), now=now)
-    await accounts.move(conn, [*booked, *held, *settled])
-    log.info("wallets.credited", instalments=len(fresh), holds=len(placed), ended=len(ended))
-
-
-def _fresh(paid: Sequence[ChargeCollected], booked: Sequence[Transfer]) -> list[ChargeCollected]:
-    first: dict[tuple[UUID, UUID], ChargeCollected] = {}
-    for event in paid:
-        first.setdefault((event.merchant_id, event.instalment_id), event)
-    return [first[transfer.merchant_id, transfer.cause_id] for transfer in booked]
+    firsts = {event.instalment_id: event for event in reversed(paid)}
+    booked = await incoming.book(conn, [_credit(event) for event in firsts.values()], now=now)
+    fresh = [(firsts[credited.instalment_id], credited) for credited in booked]
+    if len(fresh) < len(paid):
+        await _check_repeats(conn, paid, {event.event_id for event, _ in fresh})
+    news = (told for event, credited in fresh for told in _news(event, credited, now=now))
+    await outbox.add(conn, *news)
+    ended = {(c.merchant_id, c.agreement_id) for c in booked if c.ended}
+    await accounts.move(conn, await settle_agreements(conn, sorted(ended), now=now))
+    log.info("wallets.credited", instalments=len(fresh), ended=len(ended))
 
 
 async def _check_repeats(
-    conn: Connection, paid: Sequence[ChargeCollected], fresh: Sequence[ChargeCollected]
+    conn: Connection, paid: Sequence[ChargeCollected], fresh: set[UUID]
 ) -> None:
-    new = {event.event_id for event in fresh}
     for event in paid:
-        if event.event_id in new:
+        if event.event_id in fresh:
             continue
         stood = await transfers.of_causes(conn, event.merchant_id, [event.instalment_id])
         terms = {(t.amount_fen, t.trade_no) for t in stood if t.kind is TransferKind.COLLECTED}
@@ -78,101 +61,52 @@ async def _check_repeats(
             )
 
 
-def _credits(fresh: Sequence[ChargeCollected]) -> list[Credit]:
-    by_agreement: dict[LedgerKey, list[ChargeCollected]] = {}
-    for event in fresh:
-        by_agreement.setdefault((event.merchant_id, event.agreement_id), []).append(event)
-    return [_credit(events) for events in by_agreement.values()]
-
-
-def _credit(events: Sequence[ChargeCollected]) -> Credit:
-    first = events[0]
-    shipped = [event for event in events if event.auto_ship]
+def _credit(event: ChargeCollected) -> Credit:
     return Credit(
-        merchant_id=first.merchant_id,
-        agreement_id=first.agreement_id,
-        customer_id=first.customer_id,
-        rail=first.rail,
-        periods=first.periods,
-        periods_paid=len(events),
-        amount_fen=sum(event.amount_fen for event in events),
-        hold_fen=sum(_hold_fen(event) for event in shipped),
-        holds=len(shipped),
-    )
-
-
-def _hold_fen(event: ChargeCollected) -> int:
-    return amount_to_hold(event.hold_fen, amount_fen=event.amount_fen)
-
-
-def _hold(event: ChargeCollected, now: datetime) -> Hold:
-    return Hold(
         merchant_id=event.merchant_id,
-        hold_id=hold_of(event.instalment_id),
         instalment_id=event.instalment_id,
         agreement_id=event.agreement_id,
         customer_id=event.customer_id,
-        amount_fen=_hold_fen(event),
-        placed_at=now,
-    )
-
-
-def _collected(event: ChargeCollected) -> Transfer:
-    return Transfer(
-        merchant_id=event.merchant_id,
-        cause_id=event.instalment_id,
-        kind=TransferKind.COLLECTED,
-        debit_account=chart.rail(event.rail),
-        credit_account=chart.wallet(event.customer_id, chart.Purse.PRINCIPAL),
-        amount_fen=event.amount_fen,
-        customer_id=event.customer_id,
-        agreement_id=event.agreement_id,
-        occurred_at=event.collected_at,
+        hold_id=new_id(),
+        rail=event.rail,
         trade_no=event.trade_no,
+        periods=event.periods,
+        amount_fen=event.amount_fen,
+        hold_fen=_hold_fen(event),
+        collected_at=event.collected_at,
     )
 
 
-def _held(hold: Hold) -> Transfer:
-    return Transfer(
-        merchant_id=hold.merchant_id,
-        cause_id=hold.instalment_id,
-        kind=TransferKind.HELD,
-        debit_account=chart.wallet(hold.customer_id, chart.Purse.PRINCIPAL),
-        credit_account=chart.wallet(hold.customer_id, chart.Purse.HELD),
-        amount_fen=hold.amount_fen,
-        customer_id=hold.customer_id,
-        agreement_id=hold.agreement_id,
-        occurred_at=hold.placed_at,
+def _hold_fen(event: ChargeCollected) -> int | None:
+    if not event.auto_ship:
+        return None
+    return amount_to_hold(event.hold_fen, amount_fen=event.amount_fen)
+
+
+def _news(event: ChargeCollected, credited: Credited, *, now: datetime) -> Iterator[Event]:
+    hold_id, hold_fen = credited.hold_id, credited.hold_fen
+    yield InstalmentFunded(
+        event_id=new_id(),
+        occurred_at=now,
+        instalment_id=event.instalment_id,
+        agreement_id=event.agreement_id,
+        merchant_id=event.merchant_id,
+        customer_id=event.customer_id,
+        pet_id=event.pet_id,
+        seq=event.seq,
+        periods=event.periods,
+        amount_fen=event.amount_fen,
+        hold_id=hold_id,
+        hold_fen=hold_fen,
     )
-
-
-def _news(
-    fresh: Sequence[ChargeCollected], placed: dict[UUID, Hold], now: datetime
-) -> Iterable[Event]:
-    for event in fresh:
-        hold = placed.get(event.instalment_id)
-        yield InstalmentFunded(
+    if hold_id:
+        yield HoldPlaced(
             event_id=new_id(),
             occurred_at=now,
+            hold_id=hold_id,
             instalment_id=event.instalment_id,
             agreement_id=event.agreement_id,
             merchant_id=event.merchant_id,
             customer_id=event.customer_id,
-            pet_id=event.pet_id,
-            seq=event.seq,
-            periods=event.periods,
-            amount_fen=event.amount_fen,
-            hold_id=hold.hold_id if hold else None,
-            hold_fen=hold.amount_fen if hold else 0,
+            amount_fen=hold_fen,
         )
-        if hold:
-            yield HoldPlaced(
-                event_id=new_id(),
-                occurred_at=now,
-                hold_id=hold.hold_id,
-                instalment_id=hold.instalment_id,
-                agreement_id=hold.agreement_id,
-                merchant_id=hold.merchant_id,
-                customer_id=hold.customer_id,
-                amount_fen=hold.amount_fen,
-            )

@@ -21,7 +21,6 @@ CREATE TABLE transfers (
         'collected', 'held', 'released', 'captured', 'captured_fee', 'captured_supply',
         'penalty', 'refund_requested', 'refunded')),
     cause_kind text NOT NULL CHECK (cause_kind IN ('instalment', 'settlement', 'refund')),
-    transfer_id uuid NOT NULL,
     debit_account text NOT NULL,
     credit_account text NOT NULL,
     amount_fen bigint NOT NULL CHECK (amount_fen > 0),
@@ -32,8 +31,7 @@ CREATE TABLE transfers (
     PRIMARY KEY (merchant_id, cause_id, kind),
     CHECK (debit_account <> credit_account)
 );
-CREATE INDEX transfers_history
-    ON transfers (merchant_id, customer_id, occurred_at DESC, transfer_id DESC);
+CREATE INDEX transfers_history ON transfers (merchant_id, customer_id, occurred_at DESC);
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
