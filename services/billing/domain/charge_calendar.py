@@ -16,6 +16,9 @@ SLOT_MINUTES: Final = 15
 FIRST_TRY_SLOTS: Final = 32
 """First tries are spread over 09:00 to 16:45; the last hour is left for retries."""
 
+LOOK_AGAIN: Final = timedelta(minutes=15)
+"""How soon something that cannot go on now is looked at again."""
+
 FIRST_CHARGE_AFTER: Final = timedelta(hours=168)
 """Cooling-off of 48 h and the notice of 120 h must both have passed (rule WH-18)."""
 

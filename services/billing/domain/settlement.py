@@ -7,7 +7,8 @@ from enum import StrEnum
 from services.billing.domain import agreement as agreements
 from services.billing.domain import attempt as attempts
 from services.billing.domain.agreement import ENDED, Agreement
-from services.billing.domain.attempt import Attempt, AttemptKind, AttemptState
+from services.billing.domain.attempt import NOT_ARRIVED, Attempt, AttemptKind, AttemptState
+from services.billing.domain.charge_calendar import LOOK_AGAIN, next_slot
 from services.billing.domain.dunning import Step, step_at, step_moment
 from services.billing.domain.findings import Finding
 from services.billing.domain.instalment import (
@@ -122,6 +123,8 @@ def _failed(case: Case, *, now: datetime, permission: Permission, ladder: tuple[
     attempt, instalment, agreement = case.attempt, case.instalment, case.agreement
     if attempt.kind is AttemptKind.PAY_NOW or instalment.state is not InstalmentState.COLLECTING:
         return case
+    if attempt.failure_code == NOT_ARRIVED and agreement.state not in ENDED:
+        return replace(case, instalment=_as_if_never_tried(instalment, now=now))
     failure = attempt.failure_class or FailureClass.UNKNOWN
     if failure is FailureClass.PLAN_ACTION:
         agreement = replace(agreement, plan_on=None)
@@ -143,6 +146,16 @@ def _failed(case: Case, *, now: datetime, permission: Permission, ladder: tuple[
         happenings=(*case.happenings, Happening.EXHAUSTED),
     )
     return _period_lost(lost, now=now)
+
+
+def _as_if_never_tried(instalment: Instalment, *, now: datetime) -> Instalment:
+    """The rail never saw it, so nobody was refused: the gate decides again, soon."""
+    return replace(
+        instalment,
+        state=moved(instalment.state, InstalmentMove.TRY_AGAIN),
+        auto_tries=max(0, instalment.auto_tries - 1),
+        next_try_at=next_slot(now + LOOK_AGAIN),
+    )
 
 
 def _retry(

@@ -32,10 +32,15 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class NotTold:
-    """It has not; ``final`` tells that asking again is useless."""
+    """
+    It has not; ``final`` tells that asking again is useless.
+
+    ``standing``: it refuses because an announcement stands already, maybe this very one.
+    """
 
     code: str
     final: bool
+    standing: bool = False
 
 
 class Rail(Protocol):

@@ -143,8 +143,8 @@ class WechatPayRail:
             case Refused():
                 failure = classify(RAIL, RailCall.CHARGE, outcome.code)
                 told = any(word in outcome.message for word in _TOLD_BEFORE)
-                final = failure is not FailureClass.RETRY_LATER and not told
-                return NotTold(outcome.code, final=final or told)
+                final = failure is not FailureClass.RETRY_LATER
+                return NotTold(outcome.code, final=final, standing=told)
             case Unknown():
                 return NotTold(outcome.reason.value, final=False)
 

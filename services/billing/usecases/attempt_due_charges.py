@@ -19,6 +19,7 @@ from services.billing.domain.attempt import (
 )
 from services.billing.domain.charge_calendar import (
     FIRST_CHARGE_AFTER,
+    LOOK_AGAIN,
     charge_moment,
     next_slot,
     plan_day,
@@ -44,7 +45,6 @@ from shared.ids import new_id
 
 log = structlog.get_logger()
 
-LOOK_AGAIN: Final = timedelta(minutes=15)
 ATTEMPT_LIFE: Final = timedelta(hours=1)
 """How long an automatic order may live at the rail before it closes by itself."""
 

@@ -1,0 +1,65 @@
+"""What must always hold, as statements that find where it does not."""
+
+from datetime import datetime
+from uuid import UUID
+
+from shared.db import Connection
+
+
+async def broken(conn: Connection, *, stuck_before: datetime) -> list[tuple[str, UUID]]:
+    """Return (promise, id of what breaks it) for everything that is wrong."""
+    rows = await conn.fetch(
+        """
+        SELECT 'paid_without_charge' AS name, i.instalment_id AS id
+          FROM instalments AS i
+          LEFT JOIN attempts AS a ON a.attempt_id = i.charge_id AND a.state = 'succeeded'
+         WHERE i.state IN ('paid', 'partly_refunded', 'refunded') AND a.attempt_id IS NULL
+        UNION ALL
+        SELECT 'charge_without_payment', a.attempt_id
+          FROM attempts AS a
+          JOIN instalments AS i USING (instalment_id)
+         WHERE a.state = 'succeeded' AND NOT a.surplus AND i.charge_id IS DISTINCT FROM a.attempt_id
+        UNION ALL
+        SELECT 'collecting_without_attempt', i.instalment_id
+          FROM instalments AS i
+         WHERE i.state = 'collecting'
+           AND NOT EXISTS (SELECT FROM attempts AS a
+                            WHERE a.instalment_id = i.instalment_id AND a.query_at IS NOT NULL)
+        UNION ALL
+        SELECT 'refunded_too_much', a.attempt_id
+          FROM attempts AS a
+          JOIN refunds AS r USING (attempt_id)
+         WHERE r.state <> 'failed'
+         GROUP BY a.attempt_id
+        HAVING sum(r.amount_fen) > a.amount_fen
+        UNION ALL
+        SELECT 'surplus_not_returned', a.attempt_id
+          FROM attempts AS a
+         WHERE a.surplus
+           AND NOT EXISTS (SELECT FROM refunds AS r WHERE r.attempt_id = a.attempt_id)
+        UNION ALL
+        SELECT 'schedule_differs', g.agreement_id
+          FROM agreements AS g
+          JOIN instalments AS i USING (agreement_id)
+         GROUP BY g.agreement_id
+        HAVING sum(i.amount_fen) <> g.total_fen OR count(*) <> g.periods
+        UNION ALL
+        SELECT 'attempt_stuck', attempt_id
+          FROM attempts
+         WHERE query_at IS NOT NULL AND created_at < $1
+        """,
+        stuck_before,
+    )
+    return [(row["name"], row["id"]) for row in rows]
+
+
+async def oldest_attempts(conn: Connection) -> list[tuple[str, datetime]]:
+    """Return since when the oldest attempt of each open state waits."""
+    rows = await conn.fetch(
+        """
+        SELECT state, min(created_at) AS since FROM attempts
+         WHERE query_at IS NOT NULL
+         GROUP BY state
+        """
+    )
+    return [(row["state"], row["since"]) for row in rows]

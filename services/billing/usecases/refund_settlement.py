@@ -1,0 +1,88 @@
+"""Send unspent money back to the charges that it came from, newest first."""
+
+from services.billing.deps import Deps
+from services.billing.domain.history import Actor, Move
+from services.billing.domain.refund import Refund, Refundable, RefundState, allocate
+from services.billing.domain.task import TaskKind
+from services.billing.domain.trade_no import refund_no
+from services.billing.store import agreements, history, refunds
+from services.billing.usecases import announce
+from services.wallet.contract import RefundRequested
+from shared.db import Connection
+from shared.ids import derived_id
+
+
+async def refund_settlement(conn: Connection, asked: RefundRequested, deps: Deps) -> None:
+    """
+    Plan the refunds of one request; repeats safely.
+
+    Never more goes back than was collected; what no charge can give is left to a person.
+
+    Raises:
+        AgreementUnknown: The agreement is not here yet; the event comes again.
+    """
+    now = deps.clock.now()
+    agreement = await agreements.lock(conn, asked.agreement_id)
+    if not await refunds.add_settlement(
+        conn,
+        asked.settlement_id,
+        agreement_id=asked.agreement_id,
+        merchant_id=asked.merchant_id,
+        amount_fen=asked.amount_fen,
+        reason=asked.reason,
+        now=now,
+    ):
+        return
+    shares = allocate(asked.amount_fen, await refunds.refundable(conn, asked.agreement_id))
+    planned = [_refund(asked, charge, share, agreement.rail, deps) for charge, share in shares]
+    await refunds.add(conn, planned)
+    await history.add(
+        conn,
+        [
+            Move(
+                "refund",
+                one.refund_id,
+                one.instalment_id,
+                "",
+                one.state,
+                Actor.WALLET,
+                asked.reason,
+                now,
+            )
+            for one in planned
+        ],
+    )
+    left_fen = asked.amount_fen - sum(share for _, share in shares)
+    if left_fen > 0:
+        await announce.open_task(
+            conn,
+            TaskKind.REFUND_WITHOUT_CHARGE,
+            asked.settlement_id,
+            agreement,
+            None,
+            detail=f"{left_fen} fen of settlement {asked.settlement_id}",
+            now=now,
+        )
+
+
+def _refund(
+    asked: RefundRequested, charge: Refundable, amount_fen: int, rail: str, deps: Deps
+) -> Refund:
+    refund_id = derived_id("refund", asked.settlement_id, charge.attempt_id)
+    now = deps.clock.now()
+    return Refund(
+        refund_id=refund_id,
+        refund_no=refund_no(refund_id),
+        attempt_id=charge.attempt_id,
+        instalment_id=charge.instalment_id,
+        agreement_id=asked.agreement_id,
+        merchant_id=asked.merchant_id,
+        customer_id=asked.customer_id,
+        settlement_id=asked.settlement_id,
+        rail=rail,
+        amount_fen=amount_fen,
+        reason="未使用本金退回",
+        state=RefundState.WAITING,
+        created_at=now,
+        next_at=now,
+    )
