@@ -48,6 +48,8 @@ async def book(conn: Connection, credits_: Sequence[Credit], *, now: datetime) -
     Raises:
         asyncpg.CheckViolationError: An amount is not positive.
     """
+    # A plan made for any number of rows joins them row by row, at twice the cost.
+    await conn.execute("SET LOCAL plan_cache_mode = force_custom_plan")
     rows = await conn.fetch(
         """
         WITH given AS MATERIALIZED (
