@@ -47,6 +47,15 @@ async def lock_open(conn: Connection, application_id: UUID) -> IdentityCheck | N
     return None if row is None else IdentityCheck(**row)
 
 
+async def read_open(conn: Connection, application_id: UUID) -> IdentityCheck | None:
+    """Return the check that is not decided yet."""
+    row = await conn.fetchrow(
+        "SELECT * FROM identity_checks WHERE application_id = $1 AND state IN ('asked', 'open')",
+        application_id,
+    )
+    return None if row is None else IdentityCheck(**row)
+
+
 async def count_since(conn: Connection, application_id: UUID, since: datetime) -> int:
     """Return how many checks were started since then."""
     number: int = await conn.fetchval(

@@ -56,11 +56,11 @@ async def count_of(conn: Connection, agreement_id: UUID) -> int:
 
 
 async def newest_of(conn: Connection, agreement_id: UUID) -> Mandate | None:
-    """Return an agreement's newest mandate, for update."""
+    """Return an agreement's newest mandate; lock the application first to change it."""
     row = await conn.fetchrow(
         f"""
         SELECT {_COLUMNS} FROM mandates WHERE agreement_id = $1
-         ORDER BY serial DESC LIMIT 1 FOR UPDATE
+         ORDER BY serial DESC LIMIT 1
         """,  # noqa: S608 - a constant list of columns
         agreement_id,
     )

@@ -1,4 +1,4 @@
-"""Whoever does not tell us by itself is asked: open checks, flows, mandates; daily, all mandates."""
+"""Whoever does not tell us is asked: open checks, flows, mandates; daily, all mandates."""
 
 import asyncio
 from collections.abc import Awaitable

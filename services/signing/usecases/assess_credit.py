@@ -1,4 +1,4 @@
-"""Does the score suffice: asked once at the threshold that the plan needs; a person decides else."""
+"""Does the score suffice: asked at the threshold the plan needs; else a person decides."""
 
 from datetime import datetime, timedelta
 from typing import assert_never

@@ -1,6 +1,7 @@
 """Everything is signed: the agreement begins, and the others are told."""
 
 from datetime import datetime
+from itertools import pairwise
 from uuid import UUID
 
 from services.signing.contract import AgreementSigned, MandateGranted
@@ -86,7 +87,7 @@ async def _agreement(
 
 async def _remember(conn: Connection, agreement: Agreement, *, now: datetime) -> None:
     states = ("", AgreementState.SIGNED, AgreementState.COOLING_OFF)
-    for from_state, to_state in zip(states, states[1:], strict=False):
+    for from_state, to_state in pairwise(states):
         await history.add(
             conn,
             "agreement",

@@ -35,6 +35,7 @@ async def activate_agreements(deps: Deps) -> int:
             after = agreeing.move(before, AgreementState.ACTIVE, now=now)
             await agreements.save(conn, before, after, actor="clock", reason="", now=now)
         await outbox.add(conn, *(_activated(agreement, now=now) for agreement in due))
+    async with deps.db.transaction() as conn:
         # What was paid and shipped before may have waited for this.
         await _complete(conn, [agreement.agreement_id for agreement in due], now=now)
     return len(due)

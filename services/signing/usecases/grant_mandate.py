@@ -100,9 +100,9 @@ async def hear_of_mandate(conn: Connection, mandate_id: UUID, told: Told, *, now
     foreign = isinstance(told, Granted) and told.payer_no not in {"", before.payer_no}
     waited_for = application.state is ApplicationState.SIGNED
     late = isinstance(told, Granted) and told.at >= application.expires_at
-    if after.state is MandateState.ACTIVE and before.state is MandateState.PENDING:
-        if foreign or late or not waited_for:
-            after = mandating.close(after, now=now)
+    granted = before.state is MandateState.PENDING and after.state is MandateState.ACTIVE
+    if granted and (foreign or late or not waited_for):
+        after = mandating.close(after, now=now)
     await mandates.save(conn, before, after, actor="rail", now=now)
     match (before.state, after.state):
         case (MandateState.PENDING, MandateState.ACTIVE):
