@@ -15,12 +15,12 @@ import structlog
 from aiohttp import web
 from nats.aio.client import Client
 
-from shared import asyncapi, logs, metrics, tracing
+from shared import asyncapi, logs, metrics, tracing, upkeep
 from shared.bus import Bus, Subscription
 from shared.clock import Clock, SystemClock, TestClock
 from shared.db import Database
 from shared.events import Event
-from shared.jobs import Job, Runner
+from shared.jobs import Daily, Job, Runner
 from shared.operations import operations_api
 from shared.outbox import Relay
 from shared.settings import ServiceSettings
@@ -33,6 +33,7 @@ S = TypeVar("S", bound=ServiceSettings)
 D = TypeVar("D", bound=HasDatabase)
 
 CLOCK_TIMEOUT_S: Final = 10.0
+FORGETTING: Final[Daily[Any]] = Daily("forget_old", 4, 0, upkeep.forget_old)
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,13 @@ async def running(service: Service[S, D], settings: S) -> AsyncIterator[Process]
                 deps=deps,
                 retry_after_s=settings.bus_retry_s,
             ),
-            jobs=Runner(service.jobs, db=db, clock=clock, deps=deps, pause_s=settings.job_pause_s),
+            jobs=Runner(
+                (*service.jobs, FORGETTING),
+                db=db,
+                clock=clock,
+                deps=deps,
+                pause_s=settings.job_pause_s,
+            ),
             relay=Relay(db, client.jetstream(timeout=5), source=f"/yuefu/{service.name}"),
         )
         process.broker = await stack.enter_async_context(
@@ -159,6 +166,7 @@ async def _background(process: Process) -> AsyncIterator[None]:
     process.tasks = [
         asyncio.create_task(process.relay.run(), name="relay"),
         asyncio.create_task(process.jobs.run(), name="jobs"),
+        asyncio.create_task(upkeep.watch(process.db), name="watch"),
     ]
     try:
         yield

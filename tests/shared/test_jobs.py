@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from shared.clock import TestClock
 from shared.db import Connection, Database
@@ -23,6 +24,9 @@ class Shop:
     due: list[datetime] = field(default_factory=list)
     done: list[datetime] = field(default_factory=list)
     fails: int = 0
+
+    def has_done(self, count: int) -> bool:
+        return len(self.done) == count
 
 
 async def sell(shop: Shop) -> int:
@@ -108,7 +112,7 @@ async def test_a_daily_job_runs_once_a_day_at_its_hour_in_china(wallet_db):
         for day in (1, 2):
             shop.clock.set(datetime(2027, 3, day, 19, 30, tzinfo=UTC))
             runner.ring()
-            await until(lambda n=day: len(shop.done) == n)
+            await until(partial(shop.has_done, day))
         await until(lambda: not runner.busy)
         assert runner.next_due_at == datetime(2027, 3, 3, 19, 30, tzinfo=UTC)
 
