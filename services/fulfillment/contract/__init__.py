@@ -10,6 +10,7 @@ from services.fulfillment.contract.events import (
     ShipmentPlanned,
     ShipmentPushed,
     ShipmentReminderDue,
+    ShipmentReturned,
     StageChanged,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "ShipmentPlanned",
     "ShipmentPushed",
     "ShipmentReminderDue",
+    "ShipmentReturned",
     "StageChanged",
 ]

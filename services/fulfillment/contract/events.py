@@ -104,8 +104,21 @@ class ShipmentLost(_ShipmentEvent):
     tracking_no: str
 
 
+class ShipmentReturned(_ShipmentEvent):
+    """The parcel has come back to the warehouse."""
+
+    subject: ClassVar[str] = "fulfillment.shipment.returned.v1"
+
+    carrier: str
+    tracking_no: str
+
+
 class StageChanged(Event):
-    """A pet has grown into its next stage; its parcels change from now on."""
+    """
+    A pet grows into its next stage; its parcels change.
+
+    Told at least five days before *from_day*, the first departure that may differ.
+    """
 
     subject: ClassVar[str] = "fulfillment.stage.changed.v1"
     about: ClassVar[str] = "agreement_id"
@@ -116,3 +129,4 @@ class StageChanged(Event):
     pet_id: UUID
     from_stage: str
     to_stage: str
+    from_day: date | None = None

@@ -164,3 +164,8 @@ def _watch_at(parcel: Parcel) -> datetime | None:
 
 def _days_after(moment: datetime, days: int) -> datetime:
     return at_in_china(day_in_china(moment) + timedelta(days=days), WATCH_HOUR)
+
+
+def watched(parcel: Parcel) -> Parcel:
+    """Return *parcel* to be looked at when it has been silent for too long."""
+    return replace(parcel, due_at=_watch_at(parcel))

@@ -36,7 +36,7 @@ MOVES: Final[Mapping[ShipmentState, frozenset[ShipmentState]]] = {
     _S.PLANNED: frozenset({_S.REMINDED, _S.CANCELLED}),
     _S.REMINDED: frozenset({_S.PUSHED, _S.CANCELLED, _S.CANCELLING, _S.DISPATCHED}),
     _S.PUSHED: frozenset(
-        {_S.ACCEPTED, _S.REMINDED, _S.OUT_OF_STOCK, _S.DISPATCHED, _S.CANCELLED, _S.CANCELLING}
+        {_S.ACCEPTED, _S.OUT_OF_STOCK, _S.DISPATCHED, _S.CANCELLED, _S.CANCELLING}
     ),
     _S.ACCEPTED: frozenset({_S.OUT_OF_STOCK, _S.DISPATCHED, _S.CANCELLED, _S.CANCELLING}),
     _S.OUT_OF_STOCK: frozenset(
@@ -70,8 +70,8 @@ REMIND_HOUR: Final = 10
 PUSH_HOUR: Final = 9
 CHECK_HOUR: Final = 18
 CLOSE_HOUR: Final = 4
-RETRY_MINUTES: Final = (5, 15, 30, 60)
-"""Minutes between tries while the warehouse gives no clear answer; then hourly."""
+RETRY_MINUTES: Final = (5, 15, 30, 60, 60, 60, 60, 60)
+"""Minutes between tries while the warehouse gives no clear answer; then each morning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,7 @@ class Report:
     """
     The warehouse's word on one order, from a push or a query.
 
-    ``carrier`` is our code of it; ``whole`` says that nothing is left to be sent;
-    ``items`` are the SKUs with quantities it speaks of.
+    ``carrier`` is our code of it; ``items`` are the SKUs with quantities it speaks of.
     """
 
     shipment_no: str
@@ -133,7 +132,6 @@ class Report:
     carrier: str = ""
     tracking_no: str = ""
     sent_at: datetime | None = None
-    whole: bool = True
     items: tuple[tuple[str, int], ...] = ()
 
 
@@ -264,8 +262,10 @@ def give_up(shipment: Shipment, *, now: datetime, reason: str) -> Shipment:
 
 def unclear(shipment: Shipment, *, now: datetime) -> Shipment:
     """Return *shipment* to be asked about again soon; nobody knows what happened."""
-    minutes = RETRY_MINUTES[min(shipment.tries, len(RETRY_MINUTES) - 1)]
-    return replace(shipment, tries=shipment.tries + 1, due_at=now + timedelta(minutes=minutes))
+    asked = replace(shipment, tries=shipment.tries + 1)
+    if shipment.tries < len(RETRY_MINUTES):
+        return replace(asked, due_at=now + timedelta(minutes=RETRY_MINUTES[shipment.tries]))
+    return replace(asked, due_at=at_in_china(day_in_china(now) + timedelta(days=1), PUSH_HOUR))
 
 
 def hear(shipment: Shipment, report: Report, *, now: datetime) -> Shipment:
@@ -274,7 +274,7 @@ def hear(shipment: Shipment, report: Report, *, now: datetime) -> Shipment:
 
     What it says of a shipment that is further already changes nothing but the number.
     """
-    known = replace(shipment, order_no=shipment.order_no or report.order_no)
+    known = replace(shipment, order_no=shipment.order_no or report.order_no or None)
     match report.state:
         case OrderState.ACCEPTED:
             return _accepted(known, now=now, wait_until=None)

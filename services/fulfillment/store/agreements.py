@@ -55,6 +55,21 @@ async def share(conn: Connection, keys: Sequence[Key]) -> dict[Key, Agreement]:
     return {(row["merchant_id"], row["agreement_id"]): _agreement(row) for row in rows}
 
 
+async def find(conn: Connection, keys: Sequence[Key]) -> dict[Key, Agreement]:
+    """Return those of *keys* that are known."""
+    rows = await conn.fetch(
+        """
+        SELECT a.*
+          FROM agreements a
+          JOIN (SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[])
+                  AS k (merchant_id, agreement_id)) k USING (merchant_id, agreement_id)
+        """,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+    )
+    return {(row["merchant_id"], row["agreement_id"]): _agreement(row) for row in rows}
+
+
 async def end(conn: Connection, key: Key, *, reason: str, now: datetime) -> bool:
     """Note that an agreement has ended; False if it is unknown.  Repeats safely."""
     done = await conn.execute(

@@ -116,6 +116,21 @@ async def lock(conn: Connection, keys: Sequence[Key]) -> dict[UUID, Shipment]:
     return {row["shipment_id"]: _shipment(row) for row in rows}
 
 
+async def seen(conn: Connection, keys: Sequence[Key]) -> dict[UUID, Shipment]:
+    """Return the shipments of *keys* by id, as they are now, locking nothing."""
+    rows = await conn.fetch(
+        """
+        SELECT s.*
+          FROM shipments s
+          JOIN (SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[])
+                  AS k (merchant_id, shipment_id)) k USING (merchant_id, shipment_id)
+        """,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+    )
+    return {row["shipment_id"]: _shipment(row) for row in rows}
+
+
 async def lock_of_agreement(
     conn: Connection, merchant_id: UUID, agreement_id: UUID
 ) -> list[Shipment]:
@@ -197,6 +212,19 @@ async def save(
         [one.reason for one in moved],
         now,
         actor,
+    )
+
+
+async def hasten(conn: Connection, shipment: Shipment, *, to: datetime) -> None:
+    """Make a locked shipment due at *to* at the latest."""
+    await conn.execute(
+        """
+        UPDATE shipments SET due_at = least(due_at, $3)
+         WHERE merchant_id = $1 AND shipment_id = $2
+        """,
+        shipment.merchant_id,
+        shipment.shipment_id,
+        to,
     )
 
 
