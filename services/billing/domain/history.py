@@ -16,6 +16,7 @@ class Actor(StrEnum):
     SIGNING = "signing"
     WALLET = "wallet"
     JOB = "job"
+    STAFF = "staff"
 
 
 @dataclass(frozen=True, slots=True)

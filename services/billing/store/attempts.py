@@ -132,3 +132,11 @@ def attempt(row: Row) -> Attempt:
             "failure_class": None if failure is None else FailureClass(failure),
         }
     )
+
+
+async def of_instalment(conn: Connection, instalment_id: UUID) -> list[Attempt]:
+    """Return every attempt of an instalment, in order."""
+    rows = await conn.fetch(
+        "SELECT * FROM attempts WHERE instalment_id = $1 ORDER BY attempt_no", instalment_id
+    )
+    return [attempt(row) for row in rows]

@@ -193,3 +193,12 @@ async def page(
 def refund(row: Row) -> Refund:
     """Return a row of ``refunds`` as a record."""
     return Refund(**{**row, "state": RefundState(row["state"])})
+
+
+async def ask_now(conn: Connection, refund_id: UUID, *, now: datetime) -> None:
+    """Let an open refund be asked about at once."""
+    await conn.execute(
+        "UPDATE refunds SET next_at = least(next_at, $2) WHERE refund_id = $1 AND state = 'sent'",
+        refund_id,
+        now,
+    )

@@ -48,7 +48,7 @@ async def send_refunds(deps: Deps) -> int:
             await settle_refund(conn, one, finding, now=deps.clock.now(), actor=Actor.JOB)
 
     await asyncio.gather(*(send(one) for one in claimed))
-    return max(len(claimed), 1)
+    return len(claimed)
 
 
 async def _ask(deps: Deps, refund: Refund, charge: Attempt) -> RefundFinding:

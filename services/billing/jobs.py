@@ -1,0 +1,22 @@
+"""What billing does by the clock."""
+
+from services.billing.deps import Deps
+from services.billing.store import attempts, instalments, notices, refunds
+from services.billing.usecases.attempt_due_charges import attempt_due_charges
+from services.billing.usecases.check_invariants import check_invariants
+from services.billing.usecases.climb_dunning import climb_dunning
+from services.billing.usecases.query_unclear import query_unclear
+from services.billing.usecases.request_notices import request_notices
+from services.billing.usecases.send_prenotice import send_prenotices
+from services.billing.usecases.send_refunds import send_refunds
+from shared.jobs import Daily, Due, Job
+
+JOBS: tuple[Job[Deps], ...] = (
+    Due("request_notices", request_notices, instalments.next_notice_at),
+    Due("send_prenotices", send_prenotices, notices.next_rail_at),
+    Due("attempt_due_charges", attempt_due_charges, instalments.next_try_at),
+    Due("query_unclear", query_unclear, attempts.next_query_at),
+    Due("send_refunds", send_refunds, refunds.next_send_at),
+    Due("climb_dunning", climb_dunning, instalments.next_dunning_at),
+    Daily("check_invariants", 3, 30, check_invariants),
+)
