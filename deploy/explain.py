@@ -1,0 +1,356 @@
+"""
+The whole story of one instalment, from every service, in Chinese.
+
+It is read as the auditor, at one moment: the story holds together, and it can be told while
+a service is down.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from deploy.audit import auditor
+from deploy.running import RunningPlatform
+from shared.calendar import CHINA
+from shared.db import Connection, Row
+from shared.money import yuan
+
+Line = tuple[datetime, str]
+
+
+class UnknownInstalment(Exception):
+    """Billing has no such instalment."""
+
+
+RAILS: Final = {"alipay": "支付宝", "wechatpay": "微信支付"}
+CHANNELS: Final = {"sms": "短信", "mini_program": "小程序消息", "rail": "支付渠道通知"}
+NOTICES: Final = {"advance": "扣款预告", "reminder": "扣款提醒", "rail": "渠道扣费前通知"}
+ATTEMPTS: Final = {"automatic": "自动扣款", "pay_now": "主动支付"}
+STATES: Final = {
+    "scheduled": "未到期",
+    "noticed": "已提醒",
+    "due": "待扣款",
+    "collecting": "扣款中",
+    "overdue": "已逾期",
+    "paid": "已付",
+    "partly_refunded": "部分退款",
+    "refunded": "已退款",
+    "waived": "已免除",
+    "cancelled": "已取消",
+    "prepared": "已登记",
+    "sent": "已发出",
+    "unknown": "结果不明",
+    "succeeded": "成功",
+    "failed": "失败",
+    "placed": "冻结中",
+    "captured": "已使用",
+    "released": "已解冻",
+    "planned": "已计划",
+    "reminded": "已预告",
+    "pushed": "已推仓",
+    "accepted": "已接受",
+    "out_of_stock": "缺货",
+    "cancelling": "取消中",
+    "dispatched": "已发出",
+    "delivered": "已签收",
+    "returned": "已退回",
+    "lost": "丢失",
+    "closed": "已完结",
+    "waiting": "等待退款",
+    "queued": "排队中",
+    "submitted": "已提交",
+    "suppressed": "未发送",
+}
+TRANSFERS: Final = {
+    "collected": "收款入宠物钱包",
+    "held": "冻结本期货款",
+    "released": "解冻货款",
+    "captured": "货款结给商家",
+    "captured_fee": "平台服务费",
+    "captured_supply": "供应商货款",
+}
+ACTORS: Final = {
+    "billing_run": "扣款任务",
+    "query": "查询",
+    "notification": "渠道通知",
+    "customer": "客户",
+    "signing": "签约",
+    "wallet": "钱包",
+    "job": "定时任务",
+}
+
+
+async def explain_instalment(running: RunningPlatform, instalment_id: UUID) -> str:
+    """
+    Tell everything that happened to one instalment, in order of time, dates as in China.
+
+    Raises:
+        UnknownInstalment: There is none of this id.
+    """
+    async with auditor(running.auditor_dsn) as conn:
+        story = await _read(conn, instalment_id)
+    return "\n".join(_tell(story))
+
+
+@dataclass(frozen=True, slots=True)
+class _Story:
+    instalment: dict[str, Any]
+    lines: list[Line]
+
+
+async def _read(conn: Connection, instalment_id: UUID) -> _Story:
+    row = await conn.fetchrow(
+        """
+        SELECT i.*, a.agreement_no, a.plan_name, a.rail, a.state AS agreement_state, a.auto_ship
+          FROM billing.instalments i JOIN billing.agreements a USING (agreement_id)
+         WHERE i.instalment_id = $1
+        """,
+        instalment_id,
+    )
+    if row is None:
+        raise UnknownInstalment(f"没有这一期：{instalment_id}")
+    lines = [
+        *await _notices(conn, instalment_id),
+        *await _refusals(conn, instalment_id),
+        *await _moves(conn, instalment_id),
+        *await _attempts(conn, instalment_id),
+        *await _transfers(conn, instalment_id),
+        *await _shipment(conn, instalment_id),
+        *await _refunds(conn, instalment_id),
+        *await _messages(conn, instalment_id),
+    ]
+    return _Story(dict(row), sorted(lines, key=lambda line: line[0]))
+
+
+def _tell(story: _Story) -> Iterator[str]:
+    one = story.instalment
+    yield f"协议 {one['agreement_no']}（{one['plan_name']}，{RAILS[one['rail']]}）"
+    amount, state = yuan(one["amount_fen"]), _state(one["state"])
+    yield f"第 {one['seq']}/{one['periods']} 期，{amount} 元，{state}"
+    moved = "" if one["charge_on"] == one["due_on"] else f"，改为 {one['charge_on']} 扣款"
+    yield f"约定扣款日 {one['due_on']}{moved}"
+    yield ""
+    if not story.lines:
+        yield "还没有发生任何事。"
+    for moment, text in story.lines:
+        yield f"{moment.astimezone(CHINA):%Y-%m-%d %H:%M:%S}  {text}"
+
+
+async def _notices(conn: Connection, instalment_id: UUID) -> list[Line]:
+    rows = await conn.fetch(
+        """
+        SELECT n.kind, n.charge_on, n.amount_fen, n.requested_at, n.answer, n.state, n.channels,
+               p.channel, p.accepted_at, p.delivered_at
+          FROM billing.notices n LEFT JOIN billing.notice_proofs p USING (notice_id)
+         WHERE n.instalment_id = $1 ORDER BY n.requested_at, p.channel
+        """,
+        instalment_id,
+    )
+    lines: dict[tuple[datetime, str], None] = {}
+    for row in rows:
+        what = f"{NOTICES[row['kind']]}（{row['charge_on']} 扣 {yuan(row['amount_fen'])} 元）"
+        lines[row["requested_at"], f"{what}：发起"] = None
+        by = CHANNELS.get(row["channel"] or "", "")
+        if row["accepted_at"]:
+            lines[row["accepted_at"], f"{what}：{by}已由服务商受理（送出凭证）"] = None
+        if row["delivered_at"] and row["kind"] != "rail":
+            lines[row["delivered_at"], f"{what}：{by}已送达"] = None
+        if row["state"] == "refused":
+            lines[row["requested_at"], f"{what}：渠道未受理，{row['answer']}"] = None
+    return list(lines)
+
+
+async def _refusals(conn: Connection, instalment_id: UUID) -> list[Line]:
+    rows = await conn.fetch(
+        """
+        SELECT refused_at, reasons, action FROM billing.gate_refusals
+         WHERE instalment_id = $1 ORDER BY refusal_id
+        """,
+        instalment_id,
+    )
+    return [
+        (row["refused_at"], f"扣款闸门未放行：{'、'.join(row['reasons'])}；处理：{row['action']}")
+        for row in rows
+    ]
+
+
+async def _moves(conn: Connection, instalment_id: UUID) -> list[Line]:
+    rows = await conn.fetch(
+        """
+        SELECT moved_at, to_state, actor, reason FROM billing.history
+         WHERE instalment_id = $1 AND thing = 'instalment' ORDER BY history_id
+        """,
+        instalment_id,
+    )
+    return [
+        (row["moved_at"], f"本期：{_state(row['to_state'])}{_why(row['actor'], row['reason'])}")
+        for row in rows
+    ]
+
+
+async def _attempts(conn: Connection, instalment_id: UUID) -> list[Line]:
+    rows = await conn.fetch(
+        """
+        SELECT attempt_id, attempt_no, kind, rail, trade_no, amount_fen, state, created_at,
+               queries, surplus, rail_trade_no, paid_at, failure_class, failure_code, settled_at
+          FROM billing.attempts WHERE instalment_id = $1 ORDER BY attempt_no
+        """,
+        instalment_id,
+    )
+    moves = await conn.fetch(
+        """
+        SELECT thing_id, moved_at, to_state, actor, reason FROM billing.history
+         WHERE instalment_id = $1 AND thing = 'attempt' ORDER BY history_id
+        """,
+        instalment_id,
+    )
+    names = {row["attempt_id"]: f"{ATTEMPTS[row['kind']]}第 {row['attempt_no']} 次" for row in rows}
+    lines = [_opened(row) for row in rows]
+    lines += [
+        (
+            move["moved_at"],
+            (
+                f"{names.get(move['thing_id'], '扣款')}：{_state(move['to_state'])}"
+                f"{_why(move['actor'], move['reason'])}"
+            ),
+        )
+        for move in moves
+    ]
+    return lines + [line for row in rows for line in _outcome(row, names[row["attempt_id"]])]
+
+
+def _opened(row: Row) -> Line:
+    text = (
+        f"{ATTEMPTS[row['kind']]}第 {row['attempt_no']} 次：{RAILS[row['rail']]} "
+        f"{yuan(row['amount_fen'])} 元，交易号 {row['trade_no']}"
+    )
+    return row["created_at"], text
+
+
+def _outcome(row: Row, name: str) -> Iterator[Line]:
+    queried = f"，查询 {row['queries']} 次" if row["queries"] else ""
+    if row["state"] == "succeeded":
+        surplus = "；本期已付过，将原路退回" if row["surplus"] else ""
+        yield (
+            row["paid_at"] or row["settled_at"],
+            (
+                f"{name}：渠道收款 {yuan(row['amount_fen'])} 元，渠道单号 {row['rail_trade_no']}"
+                f"{queried}{surplus}"
+            ),
+        )
+    elif row["state"] == "failed":
+        why = "、".join(filter(None, (row["failure_class"], row["failure_code"])))
+        yield row["settled_at"], f"{name}：未扣成（{why}）{queried}"
+
+
+async def _transfers(conn: Connection, instalment_id: UUID) -> list[Line]:
+    rows = await conn.fetch(
+        """
+        SELECT kind, debit_account, credit_account, amount_fen, occurred_at FROM wallet.transfers
+         WHERE cause_id = $1 ORDER BY occurred_at, kind
+        """,
+        instalment_id,
+    )
+    lines = [
+        (
+            row["occurred_at"],
+            (
+                f"记账：{TRANSFERS.get(row['kind'], row['kind'])} {yuan(row['amount_fen'])} 元"
+                f"（{row['debit_account']} → {row['credit_account']}）"
+            ),
+        )
+        for row in rows
+    ]
+    holds = await conn.fetch(
+        "SELECT amount_fen, state, placed_at, closed_at FROM wallet.holds WHERE instalment_id = $1",
+        instalment_id,
+    )
+    for hold in holds:
+        what = f"冻结 {yuan(hold['amount_fen'])} 元"
+        lines.append((hold["placed_at"], f"{what}，用于本期发货"))
+        if hold["closed_at"]:
+            lines.append((hold["closed_at"], f"{what}：{_state(hold['state'])}"))
+    return lines
+
+
+async def _shipment(conn: Connection, instalment_id: UUID) -> list[Line]:
+    moves = await conn.fetch(
+        """
+        SELECT h.at, h.to_state, h.reason, s.ship_on, s.order_no
+          FROM fulfillment.shipments s
+          JOIN fulfillment.shipment_history h USING (merchant_id, shipment_id)
+         WHERE s.instalment_id = $1 ORDER BY h.n
+        """,
+        instalment_id,
+    )
+    lines = [
+        (row["at"], f"发货单：{_state(row['to_state'])}{_why('', row['reason'] or '')}")
+        for row in moves
+    ]
+    tracks = await conn.fetch(
+        """
+        SELECT p.carrier, p.tracking_no, p.sent_at, t.at, t.told
+          FROM fulfillment.shipments s
+          JOIN fulfillment.parcels p USING (merchant_id, shipment_id)
+          LEFT JOIN fulfillment.tracks t USING (merchant_id, parcel_id)
+         WHERE s.instalment_id = $1 ORDER BY t.at
+        """,
+        instalment_id,
+    )
+    sent = {
+        (row["sent_at"], f"包裹：{row['carrier']} {row['tracking_no']} 已从云仓发出")
+        for row in tracks
+    }
+    told = [(row["at"], f"物流：{row['told']}") for row in tracks if row["at"]]
+    return [*lines, *sent, *told]
+
+
+async def _refunds(conn: Connection, instalment_id: UUID) -> list[Line]:
+    rows = await conn.fetch(
+        """
+        SELECT refund_no, rail, amount_fen, reason, state, created_at, settled_at, failure_code
+          FROM billing.refunds WHERE instalment_id = $1 ORDER BY created_at
+        """,
+        instalment_id,
+    )
+    lines: list[Line] = []
+    for row in rows:
+        what = f"退款 {yuan(row['amount_fen'])} 元（{row['refund_no']}）"
+        lines.append((row["created_at"], f"{what}：原路退回{RAILS[row['rail']]}，{row['reason']}"))
+        if row["settled_at"]:
+            why = _why("", row["failure_code"] or "")
+            lines.append((row["settled_at"], f"{what}：{_state(row['state'])}{why}"))
+    return lines
+
+
+async def _messages(conn: Connection, instalment_id: UUID) -> list[Line]:
+    """Return what the customer was told of it besides the notices, which have their own lines."""
+    rows = await conn.fetch(
+        """
+        SELECT cause, channel, state, queued_at, accepted_at, delivered_at, failure
+          FROM notify.messages
+         WHERE instalment_id = $1 AND cause NOT LIKE 'notice.%' ORDER BY queued_at
+        """,
+        instalment_id,
+    )
+    return [
+        (
+            row["accepted_at"] or row["queued_at"],
+            (
+                f"{CHANNELS[row['channel']]}（{row['cause']}）：{_state(row['state'])}"
+                f"{_why('', row['failure'] or '')}"
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _state(state: str) -> str:
+    return STATES.get(state, state)
+
+
+def _why(actor: str, reason: str) -> str:
+    said = "，".join(filter(None, (ACTORS.get(actor, actor), reason)))
+    return f"（{said}）" if said else ""
