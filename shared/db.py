@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Self, TypeAlias
+from uuid import UUID
 from weakref import WeakSet
 
 import asyncpg
@@ -183,7 +184,14 @@ async def _leave_as_is(_: Connection) -> None:
 
 
 def _encode_jsonb(value: object) -> bytes:
-    return _JSONB_VERSION + orjson.dumps(value)
+    return _JSONB_VERSION + orjson.dumps(value, default=_plain)
+
+
+def _plain(value: object) -> str:
+    """Let asyncpg's own UUIDs, a subclass that orjson does not know, be texts."""
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"Not JSON: {type(value).__name__}")
 
 
 def _decode_jsonb(raw: bytes) -> object:
