@@ -35,7 +35,7 @@ async def open_deps(
     settings: FulfillmentSettings, db: Database, clock: Clock
 ) -> AsyncIterator[Deps]:
     """Yield the dependencies; refuses real providers under a test clock."""
-    settings.require_sandbox(settings.jushuitan_url, settings.kuaidi100_url)
+    settings.require_sandbox(settings.jst_url, settings.kuaidi100_url)
     known = orjson.loads((settings.keys_dir / "secrets.json").read_bytes())
     async with aiohttp.ClientSession() as session:
         yield Deps(
@@ -62,7 +62,7 @@ def _warehouse(
     clock: Clock,
 ) -> Warehouse:
     account = jushuitan.Account(
-        url=settings.jushuitan_url.rstrip("/"),
+        url=settings.jst_url.rstrip("/"),
         app_key=known["jst_app_key"],
         app_secret=known["jst_app_secret"],
         token=known["jst_access_token"],

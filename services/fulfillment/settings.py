@@ -21,7 +21,7 @@ class FulfillmentSettings(ServiceSettings):
     """Opens what was sealed for fulfillment; base64."""
     field_keys: SecretStr
     """Keys of encrypted fields, ``version:base64``, comma-separated; the last is current."""
-    jushuitan_url: str
+    jst_url: str
     jushuitan_shop_id: int = 1001
     jushuitan_calls_per_second: int = Field(default=4, ge=0)
     """Calls we allow ourselves; 0: as many as there are.  JST refuses more than 5."""
