@@ -106,6 +106,15 @@ class Runner(Generic[D]):
         """Run all jobs until cancelled, also when there are none."""
         await asyncio.gather(asyncio.Event().wait(), *(loop.run() for loop in self._loops))
 
+    async def step(self) -> list[str]:
+        """
+        Do one batch of each job that is due, and return their names.
+
+        For whoever moves time step by step and has all of it in hand; an error of a
+        job is theirs to see.  ``run`` is not used beside it.
+        """
+        return [loop.job.name for loop in self._loops if await loop.step()]
+
     async def stop(self) -> None:
         """Start no batch any more, and wait a little for those under way."""
         self.hold(held=True)
@@ -159,6 +168,16 @@ class _Loop(Generic[D]):
                 await self._wait()
             elif done == 0:  # another process holds what is due
                 await asyncio.sleep(0.05)
+
+    async def step(self) -> bool:
+        """Do one batch if there is any; the database is asked only after a commit."""
+        if self.settled and (self.due_at is None or self.due_at > self._clock.now()):
+            return False
+        self.bell.clear()
+        self._looked = False
+        done = await self._step()
+        self._looked = done is None
+        return not self._looked
 
     async def _step(self) -> int | None:
         """Do one batch if the job is due; None says that it is not."""

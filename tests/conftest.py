@@ -2,10 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
+from deploy import secrets
+from deploy.sandbox import keys
+from deploy.secrets import Secrets
 from shared.db import Database
 from tests.support import servers
 from tests.support.servers import NatsForTests, TestDatabases
@@ -25,6 +29,20 @@ def nats_server() -> Iterator[NatsForTests]:
     """A NATS server where anybody may do anything; tests use subjects of their own."""
     with servers.nats() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def parties(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's directory, with the keys of every party of the sandbox in ``keys``."""
+    directory = tmp_path_factory.mktemp("parties")
+    keys.make(directory / "keys")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def platform_secrets() -> Secrets:
+    """Our own keys, for all services."""
+    return secrets.make()
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What happens to people, told by date, over all services."""
