@@ -127,14 +127,18 @@ def test_the_first_charge_is_the_first_possible_one(signed_at, day):
     assert at_in_china(first, 9) - signed_at < timedelta(days=39)
 
 
-@given(now=MOMENTS, day=st.integers(1, 31), periods=st.integers(1, 24), total=st.integers(24, 10**7))
+@given(
+    now=MOMENTS, day=st.integers(1, 31), periods=st.integers(1, 24), total=st.integers(24, 10**7)
+)
 def test_a_schedule_has_one_charge_in_each_month_and_adds_up(now, day, periods, total):
     lines = schedule(split_evenly(total, periods), charge_day=day, now=now)
 
     assert sum(line.amount_fen for line in lines) == total
     months = [line.due_on.year * 12 + line.due_on.month for line in lines]
     assert all(after - before == 1 for before, after in pairwise(months))
-    assert all(line.due_on.day == day or (line.due_on + timedelta(days=1)).day == 1 for line in lines)
+    assert all(
+        line.due_on.day == day or (line.due_on + timedelta(days=1)).day == 1 for line in lines
+    )
 
 
 def test_the_31st_clamps_and_never_drifts():

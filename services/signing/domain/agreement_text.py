@@ -19,7 +19,7 @@ from shared.money import yuan
 
 TEMPLATE_VERSION: Final = "2026-11"
 
-TITLE: Final = "宠物用品月付服务(预付消费)协议"
+TITLE: Final = "宠物用品月付服务（预付消费）协议"
 
 _RAIL_NAMES: Final = {Rail.ALIPAY: "支付宝", Rail.WECHATPAY: "微信支付"}
 _SIZES: Final = {"small": "小型", "medium": "中型", "large": "大型"}
@@ -81,7 +81,7 @@ def key_clauses(terms: Terms) -> list[str]:
 
 def written_on(terms: Terms) -> str:
     """Return the moment the text was made, as a person in China reads it."""
-    return terms.written_at.astimezone(CHINA).strftime("%Y年%m月%d日 %H:%M")
+    return terms.written_at.astimezone(CHINA).strftime("%Y年%m月%d日 %H：%M")
 
 
 def _parties(terms: Terms) -> Clause:
@@ -90,12 +90,12 @@ def _parties(terms: Terms) -> Clause:
         "parties",
         "一、协议双方",
         (
-            f"甲方(商家):{merchant.legal_name}(店名:{merchant.display_name})",
-            f"统一社会信用代码:{merchant.licence_no}  客服电话:{merchant.service_phone}",
-            f"签约门店:{terms.store.name}({terms.store.city}{terms.store.address})",
-            f"乙方(顾客):{applicant.name}  居民身份证号码:{applicant.id_number}",
-            f"联系电话:{applicant.phone}",
-            f"收货地址:{applicant.province}{applicant.city}{applicant.district}{applicant.address}",
+            f"甲方（商家）：{merchant.legal_name}（店名：{merchant.display_name}）",
+            f"统一社会信用代码：{merchant.licence_no}  客服电话：{merchant.service_phone}",
+            f"签约门店：{terms.store.name}（{terms.store.city}{terms.store.address}）",
+            f"乙方（顾客）：{applicant.name}  居民身份证号码：{applicant.id_number}",
+            f"联系电话：{applicant.phone}",
+            f"收货地址：{applicant.province}{applicant.city}{applicant.district}{applicant.address}",
         ),
     )
 
@@ -108,10 +108,10 @@ def _pet(terms: Terms) -> Clause:
         "二、宠物情况",
         (
             (
-                f"名字:{pet.name}  品种:{pet.breed}  体型:{_SIZES.get(pet.size, pet.size)}  "
-                f"出生日期:{pet.born_on:%Y年%m月%d日}"
+                f"名字：{pet.name}  品种：{pet.breed}  体型：{_SIZES.get(pet.size, pet.size)}  "
+                f"出生日期：{pet.born_on:%Y年%m月%d日}"
             ),
-            f"过敏原:{allergies}  健康状况:{pet.health}",
+            f"过敏原：{allergies}  健康状况：{pet.health}",
         ),
     )
 
@@ -121,15 +121,15 @@ def _money(terms: Terms) -> Clause:
     if first.amount_fen == last.amount_fen:
         each = f"每期金额 {yuan(first.amount_fen)} 元"
     else:
-        each = f"每期金额 {yuan(first.amount_fen)} 元,末期 {yuan(last.amount_fen)} 元"
+        each = f"每期金额 {yuan(first.amount_fen)} 元，末期 {yuan(last.amount_fen)} 元"
     return Clause(
         "money",
         "三、套餐、金额与期数",
         (
-            f"套餐:{plan.name}(第 {plan.version} 版)  一次付清价 {yuan(plan.cash_price_fen)} 元",
-            f"{each},共 {plan.periods} 期,合计 {yuan(plan.total_fen)} 元。",
-            f"年化利率(单利与复利取高){terms.rate_percent.normalize():f} %,无手续费,无其他费用。",
-            f"赠品:{plan.gifts or '无'}",
+            f"套餐：{plan.name}（第 {plan.version} 版）  一次付清价 {yuan(plan.cash_price_fen)} 元",
+            f"{each}，共 {plan.periods} 期，合计 {yuan(plan.total_fen)} 元。",
+            f"年化利率（单利与复利取高）{terms.rate_percent.normalize():f} %，无手续费，无其他费用。",
+            f"赠品：{plan.gifts or '无'}",
         ),
         is_key=True,
     )
@@ -140,8 +140,8 @@ def _use(terms: Terms) -> Clause:
         "use_of_money",
         "四、款项用途",
         (
-            f"每期款项到账后全额计入乙方在甲方的“宠物钱包”,限用于:{terms.plan.use_of_money}。",
-            "余额不清零、可跨月累积,不可转让;乙方可随时查询余额与明细。",
+            f"每期款项到账后全额计入乙方在甲方的“宠物钱包”，限用于：{terms.plan.use_of_money}。",
+            "余额不清零、可跨月累积，不可转让；乙方可随时查询余额与明细。",
         ),
         is_key=True,
     )
@@ -149,27 +149,27 @@ def _use(terms: Terms) -> Clause:
 
 def _withholding(terms: Terms) -> Clause:
     first, last = terms.instalments[0], terms.instalments[-1]
-    clamp = "(当月无此日的,为当月最后一日)" if terms.charge_day > 28 else ""  # noqa: PLR2004
+    clamp = "（当月无此日的，为当月最后一日）" if terms.charge_day > 28 else ""  # noqa: PLR2004
     return Clause(
         "withholding",
         "五、自动扣款",
         (
             (
-                f"扣款渠道:{_RAIL_NAMES[terms.rail]}  收款方:{terms.merchant.legal_name}"
-                f"(收款账号 {terms.payee_no})"
+                f"扣款渠道：{_RAIL_NAMES[terms.rail]}  收款方：{terms.merchant.legal_name}"
+                f"（收款账号 {terms.payee_no}）"
             ),
             (
-                f"扣款日:每月 {terms.charge_day} 日{clamp},9:00 至 18:00 之间;"
-                f"首期 {first.due_on:%Y年%m月%d日},末期 {last.due_on:%Y年%m月%d日}。"
+                f"扣款日：每月 {terms.charge_day} 日{clamp}，9：00 至 18：00 之间；"
+                f"首期 {first.due_on:%Y年%m月%d日}，末期 {last.due_on:%Y年%m月%d日}。"
                 "每期日期与金额见附表。"
             ),
             (
-                "扣款前 5 日与前 48 小时各提醒一次;扣款失败的,24 小时内至多再试两次,"
-                "当期不再扣款,乙方可自行补缴。"
+                "扣款前 5 日与前 48 小时各提醒一次；扣款失败的，24 小时内至多再试两次，"
+                "当期不再扣款，乙方可自行补缴。"
             ),
             (
-                "乙方可随时在小程序“我的-扣款授权”或支付渠道内关闭自动扣款,立即生效,不收费用,"
-                "不构成违约;关闭后可按期手动支付或办理解约。"
+                "乙方可随时在小程序“我的-扣款授权”或支付渠道内关闭自动扣款，立即生效，不收费用，"
+                "不构成违约；关闭后可按期手动支付或办理解约。"
             ),
         ),
         is_key=True,
@@ -183,7 +183,7 @@ def _delivery(terms: Terms) -> Clause:
     substitutes = (
         "乙方同意缺货时以附表所列同价或更低价的替代商品发货。"
         if terms.substitutes_agreed
-        else "缺货时不使用替代商品,等待补货后发货。"
+        else "缺货时不使用替代商品，等待补货后发货。"
     )
     lines = [
         f"{bundle.stage}:"
@@ -195,10 +195,10 @@ def _delivery(terms: Terms) -> Clause:
         "六、每期发货",
         (
             (
-                f"每期扣款成功后由云仓代甲方发货,每期商品价 {yuan(plan.bundle_fen)} 元,自宠物钱包"
-                "支付;发货前一日提醒乙方。"
+                f"每期扣款成功后由云仓代甲方发货，每期商品价 {yuan(plan.bundle_fen)} 元，自宠物钱包"
+                "支付；发货前一日提醒乙方。"
             ),
-            "按宠物成长阶段发货(换阶段提前提醒,乙方可另选):",
+            "按宠物成长阶段发货（换阶段提前提醒，乙方可另选）：",
             *lines,
             substitutes,
         ),
@@ -212,7 +212,7 @@ def _cooling_off(terms: Terms) -> Clause:
         "七、冷静期",
         (
             (
-                "自签约完成起 48 小时内,乙方可无理由取消本协议,已付款项全额退还,不收任何费用。"
+                "自签约完成起 48 小时内，乙方可无理由取消本协议，已付款项全额退还，不收任何费用。"
                 "冷静期内不扣款、不发货。"
             ),
         ),
@@ -226,10 +226,10 @@ def _termination() -> Clause:
         "八、解约",
         (
             (
-                "乙方可随时在线申请解约,确认前展示应退金额与违约金;解约后立即停止扣款,"
+                "乙方可随时在线申请解约，确认前展示应退金额与违约金；解约后立即停止扣款，"
                 "24 小时内关闭支付渠道的扣款授权。"
             ),
-            "甲方停业、迁址、单方变更价格、品种或质量,或逾期 7 日以上未发货的,乙方可免责解约。",
+            "甲方停业、迁址、单方变更价格、品种或质量，或逾期 7 日以上未发货的，乙方可免责解约。",
         ),
         is_key=True,
     )
@@ -241,10 +241,10 @@ def _penalty() -> Clause:
         "九、违约金",
         (
             (
-                "冷静期后乙方因个人意愿提前解约的,违约金取以下两项中较低者:"
-                "(1)未付金额的 10 %;(2)甲方逐项举证的实际损失的 130 %。甲方不能举证的,违约金为 0。"
+                "冷静期后乙方因个人意愿提前解约的，违约金取以下两项中较低者："
+                "（1）未付金额的 10 %；（2）甲方逐项举证的实际损失的 130 %。甲方不能举证的，违约金为 0。"
             ),
-            "宠物患病、死亡、走失或甲方原因解约的,不收违约金。",
+            "宠物患病、死亡、走失或甲方原因解约的，不收违约金。",
         ),
         is_key=True,
     )
@@ -256,8 +256,8 @@ def _refund() -> Clause:
         "十、退款",
         (
             (
-                "解约后,宠物钱包内未使用的本金按原支付路径退还,不收手续费,自解约之日起至迟 15 日内"
-                "到账;首次付款之日起 7 日内申请的,5 日内到账。赠送金额不退现金。"
+                "解约后，宠物钱包内未使用的本金按原支付路径退还，不收手续费，自解约之日起至迟 15 日内"
+                "到账；首次付款之日起 7 日内申请的，5 日内到账。赠送金额不退现金。"
             ),
         ),
     )
@@ -269,8 +269,8 @@ def _health() -> Clause:
         "十一、健康保障",
         (
             (
-                "自甲方交付宠物之日起 7 日内患病的,乙方可免责解约,全额退还未使用本金;"
-                "30 日内确诊猫瘟或犬瘟热的,甲方免费更换同等宠物,或由乙方选择解约。"
+                "自甲方交付宠物之日起 7 日内患病的，乙方可免责解约，全额退还未使用本金；"
+                "30 日内确诊猫瘟或犬瘟热的，甲方免费更换同等宠物，或由乙方选择解约。"
             ),
         ),
         is_key=True,
@@ -283,7 +283,7 @@ def _pet_end() -> Clause:
         "十二、宠物走失或死亡",
         (
             (
-                "宠物走失或死亡的,乙方提交照片、诊断书或报警回执之一即可免责解约,立即停止扣款,"
+                "宠物走失或死亡的，乙方提交照片、诊断书或报警回执之一即可免责解约，立即停止扣款，"
                 "未使用本金按实结算退还。"
             ),
         ),
@@ -297,7 +297,7 @@ def _data() -> Clause:
         "十三、个人信息",
         (
             (
-                "身份核验、信用查询与人脸核验分别取得乙方单独同意,仅用于本次签约;"
+                "身份核验、信用查询与人脸核验分别取得乙方单独同意，仅用于本次签约；"
                 "不保存人脸影像。乙方可查询、复制、更正、删除个人信息。"
             ),
         ),
@@ -310,12 +310,12 @@ def _disputes() -> Clause:
         "十四、其他",
         (
             (
-                "本协议以数据电文形式订立,经双方电子签名且乙方完成扣款授权后生效;"
+                "本协议以数据电文形式订立，经双方电子签名且乙方完成扣款授权后生效；"
                 "双方可随时下载已签署文本。"
             ),
             (
-                "变更价格、商品或期限须经乙方重新签署。争议由双方协商,协商不成的,可向消费者协会投诉"
-                "或向乙方住所地人民法院起诉。对条款有两种以上解释的,作有利于乙方的解释。"
+                "变更价格、商品或期限须经乙方重新签署。争议由双方协商，协商不成的，可向消费者协会投诉"
+                "或向乙方住所地人民法院起诉。对条款有两种以上解释的，作有利于乙方的解释。"
             ),
         ),
     )

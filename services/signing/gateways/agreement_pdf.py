@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from fpdf import FPDF
-from fpdf.enums import TextMode
+from fpdf.enums import TextMode, WrapMode
 from fpdf.fonts import TTFFont
 
 from services.signing.domain.agreement_text import (
@@ -25,7 +25,7 @@ FONT: Final = Path(__file__).parent / "fonts" / "YuefuSansSC.ttf"
 _FAMILY: Final = "yuefu"
 _MARGIN_MM: Final = 20
 _LINE_MM: Final = 6.0
-_BOLD_STROKE_MM: Final = 0.12
+_BOLD_STROKE_MM: Final = 0.07
 _COLUMNS: Final = 3
 
 
@@ -88,7 +88,13 @@ class _Page(FPDF):
         mode = TextMode.FILL_STROKE if bold else TextMode.FILL
         with self.local_context(text_mode=mode, line_width=_BOLD_STROKE_MM):
             self.multi_cell(
-                0, _LINE_MM * size / 10.5, text, align=align, new_x="LMARGIN", new_y="NEXT"
+                0,
+                _LINE_MM * size / 10.5,
+                text,
+                align=align,
+                new_x="LMARGIN",
+                new_y="NEXT",
+                wrapmode=WrapMode.CHAR,
             )
 
 
@@ -98,7 +104,7 @@ def _title(page: _Page, terms: Terms) -> None:
         f"协议编号 {terms.agreement_no}  文本版本 {TEMPLATE_VERSION}  生成时间 {written_on(terms)}"
     )
     page.write_line(note, size=9, align="C")
-    page.write_line("加粗条款与您有重大利害关系,请逐条阅读。", size=9, align="C")
+    page.write_line("加粗条款与您有重大利害关系，请逐条阅读。", size=9, align="C")
     page.ln(2)
 
 
@@ -110,7 +116,7 @@ def _clause(page: _Page, clause: Clause) -> None:
 
 
 def _schedule(page: _Page, terms: Terms) -> None:
-    page.write_line("附表一:各期扣款日期与金额", size=11.5, bold=True)
+    page.write_line("附表一：各期扣款日期与金额", size=11.5, bold=True)
     page.set_font(_FAMILY, size=10)
     width = page.epw / _COLUMNS
     for line in terms.instalments:
@@ -131,19 +137,19 @@ def _schedule(page: _Page, terms: Terms) -> None:
 
 def _substitutes(page: _Page, terms: Terms) -> None:
     lines = [
-        f"{item.name or item.sku} 缺货时:{'、'.join(item.substitutes)}"
+        f"{item.name or item.sku} 缺货时：{'、'.join(item.substitutes)}"
         for bundle in terms.plan.bundles
         for item in bundle.items
         if item.substitutes
     ]
     if not (terms.substitutes_agreed and lines):
         return
-    page.write_line("附表二:替代商品(同价或更低价)", size=11.5, bold=True)
+    page.write_line("附表二：替代商品（同价或更低价）", size=11.5, bold=True)
     for line in dict.fromkeys(lines):
         page.write_line(line, size=10)
     page.ln(2)
 
 
 def _signatures(page: _Page, terms: Terms) -> None:
-    page.write_line(f"甲方(电子签章):{terms.merchant.legal_name}", size=10.5)
-    page.write_line(f"乙方(电子签名):{terms.applicant.name}", size=10.5)
+    page.write_line(f"甲方（电子签章）：{terms.merchant.legal_name}", size=10.5)
+    page.write_line(f"乙方（电子签名）：{terms.applicant.name}", size=10.5)
