@@ -229,11 +229,13 @@ async def invariants(conn: Connection, *, now: datetime) -> dict[str, int]:
                                         WHERE i.agreement_id = a.agreement_id)
                ) AS schedules_not_adding_up,
                (SELECT count(*) FROM agreements a
-                 WHERE a.state = 'cooling_off' AND a.cooling_off_ends_at < $1::timestamptz - interval '1 hour'
+                 WHERE a.state = 'cooling_off'
+                   AND a.cooling_off_ends_at < $1::timestamptz - interval '1 hour'
                ) AS cooling_off_overdue,
                (SELECT count(*) FROM mandates m JOIN agreements a USING (agreement_id)
                  WHERE m.state IN ('active', 'closing')
-                   AND a.ended_at < $1::timestamptz - interval '24 hours') AS mandates_outliving_agreements,
+                   AND a.ended_at < $1::timestamptz - interval '24 hours'
+               ) AS mandates_outliving_agreements,
                (SELECT count(*) FROM applications p
                  WHERE p.state = 'completed'
                    AND NOT EXISTS (SELECT FROM agreements a

@@ -141,7 +141,8 @@ async def add_assessment(
     row = await conn.fetchrow(
         """
         SELECT * FROM credit_assessments
-         WHERE application_id = $1 AND answered_at IS NULL AND asked_at > $2::timestamptz - interval '20 hours'
+         WHERE application_id = $1 AND answered_at IS NULL
+           AND asked_at > $2::timestamptz - interval '20 hours'
          ORDER BY asked_at DESC LIMIT 1
         """,
         application_id,
