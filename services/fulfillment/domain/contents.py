@@ -82,9 +82,14 @@ class Choice:
     allergies: tuple[str, ...] = ()
 
     def suits(self, sku: Sku) -> bool:
-        """Return whether nothing in *sku* harms the pet."""
-        feared = {_norm(word) for word in self.allergies}
-        return feared.isdisjoint(_norm(word) for word in (*sku.allergens, *sku.ingredients))
+        """
+        Return whether nothing in *sku* harms the pet.
+
+        A word counts wherever it stands: who must not have chicken gets no chicken fat.
+        """
+        feared = {word for one in self.allergies if (word := _norm(one))}
+        made_of = [_norm(word) for word in (*sku.allergens, *sku.ingredients)]
+        return not any(fear in word for fear in feared for word in made_of)
 
     def allowed_instead(self, sku: str) -> list[Sku]:
         """
