@@ -81,6 +81,5 @@ class Wanted:
     instalment_id: UUID | None = None
     rail: str | None = None
     facts: Mapping[str, Any]
-    occurred_at: datetime
     channels: tuple[Channel, ...] | None = None
     send_by: datetime | None = None

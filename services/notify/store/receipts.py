@@ -4,8 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.notify.domain.provider import Receipt
+from services.notify.domain.provider import Found, Receipt
 from shared.db import Connection
+
+
+async def one_at_a_time(conn: Connection, provider: str) -> None:
+    """Let receipts and answers of *provider* be stored one after the other, so that they meet."""
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 7))", provider)
 
 
 async def add(conn: Connection, receipt: Receipt, *, recipient_index: str, now: datetime) -> bool:
@@ -48,10 +53,8 @@ async def place(
     )
 
 
-async def waiting(
-    conn: Connection, provider: str, numbers: Sequence[str]
-) -> dict[str, tuple[bool, str, datetime]]:
-    """Return receipts that came before we knew their message: delivered, code, when."""
+async def waiting(conn: Connection, provider: str, numbers: Sequence[str]) -> dict[str, Found]:
+    """Return receipts that came before we knew their message, by the provider's number."""
     rows = await conn.fetch(
         """
         SELECT provider_message_id, delivered, code, at FROM receipts
@@ -61,7 +64,9 @@ async def waiting(
         provider,
         list(numbers),
     )
-    return {row["provider_message_id"]: (row["delivered"], row["code"], row["at"]) for row in rows}
+    return {
+        row["provider_message_id"]: Found(row["delivered"], row["code"], row["at"]) for row in rows
+    }
 
 
 async def place_waiting(
@@ -77,3 +82,29 @@ async def place_waiting(
         number,
         *key,
     )
+
+
+async def waiting_for(
+    conn: Connection,
+    provider: str,
+    recipient_index: str,
+    template_code: str,
+    *,
+    since: datetime,
+) -> tuple[str, Found] | None:
+    """Return the oldest unplaced receipt of such a message to this recipient, with its number."""
+    row = await conn.fetchrow(
+        """
+        SELECT provider_message_id, delivered, code, at FROM receipts
+         WHERE provider = $1 AND recipient_index = $2 AND template_code = $3
+           AND at >= $4 AND message_id IS NULL
+         ORDER BY at LIMIT 1 FOR UPDATE
+        """,
+        provider,
+        recipient_index,
+        template_code,
+        since,
+    )
+    if row is None:
+        return None
+    return row["provider_message_id"], Found(row["delivered"], row["code"], row["at"])

@@ -1,0 +1,1 @@
+"""Speaks the languages of SMS and mini-program providers."""
