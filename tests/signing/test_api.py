@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from shared.ids import new_id
@@ -154,7 +155,7 @@ async def test_a_published_version_stands(shop):
             "UPDATE plan_versions SET total_fen = 1 WHERE plan_id = $1 AND version = 1",
             UUID(shop.plan_id),
         )
-        with pytest.raises(Exception, match="never changes"):
+        with pytest.raises(asyncpg.RestrictViolationError, match="never changes"):
             await changed
 
 

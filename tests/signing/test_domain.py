@@ -115,7 +115,7 @@ def test_the_cap_holds_against_the_higher_rate():
         require_below_cap(annual_rate(600_000, [54_000] * 12), LegalType.INSTALMENT_SALE)
 
 
-MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2032, 12, 31), timezones=st.just(UTC))
+MOMENTS = st.integers(0, 7 * 366 * 86_400).map(lambda s: NOON + timedelta(seconds=s))
 
 
 @given(signed_at=MOMENTS, day=st.integers(1, 31))
@@ -136,9 +136,8 @@ def test_a_schedule_has_one_charge_in_each_month_and_adds_up(now, day, periods, 
     assert sum(line.amount_fen for line in lines) == total
     months = [line.due_on.year * 12 + line.due_on.month for line in lines]
     assert all(after - before == 1 for before, after in pairwise(months))
-    assert all(
-        line.due_on.day == day or (line.due_on + timedelta(days=1)).day == 1 for line in lines
-    )
+    for line in lines:
+        assert line.due_on.day == day or (line.due_on + timedelta(days=1)).day == 1
 
 
 def test_the_31st_clamps_and_never_drifts():
