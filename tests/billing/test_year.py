@@ -1,7 +1,7 @@
 """Lives of agreements, told by date, against the simulated rails."""
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -268,7 +268,7 @@ async def test_a_revoked_mandate_leaves_only_the_link(world):
 
 
 async def test_charge_day_31_falls_on_last_days_and_never_drifts(world):
-    first = datetime(2027, 3, 31).date()
+    first = date(2027, 3, 31)
     agreement = await world.signed(rail=Rail.WECHATPAY, first_due=first)
 
     await world.live(days=100)
