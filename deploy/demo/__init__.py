@@ -1,0 +1,1 @@
+"""A year of the platform in minutes: ``python -m deploy.demo``."""
