@@ -1,0 +1,1 @@
+"""Measured speed with the ceilings of the same machine beside it; ``make bench``."""

@@ -1,0 +1,87 @@
+"""
+Measure every figure of the platform's speed: ``python -m deploy.bench``.
+
+Each stands beside its ceiling: a bare program doing the same input and output on the same
+machine in the same run.  Writes ``report.json`` and prints a table.
+"""
+
+import argparse
+import asyncio
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from deploy.bench.bus_figures import bus_figures
+from deploy.bench.ground import Ground
+from deploy.bench.report import Figure, table, write
+from deploy.bench.sizes import QUICK, USUAL, Sizes
+from deploy.bench.wallet_figure import wallet_figure
+from deploy.embedded import Postgres, place_for_ordinary_user
+from deploy.platform import SERVER_OPTIONS
+from deploy.secrets import load_or_make
+
+ALL: Final = ("bus", "wallet")
+REPORT: Final = "report.json"
+
+
+async def bench(directory: Path, sizes: Sizes, wanted: Sequence[str]) -> list[Figure]:
+    """Measure the *wanted* figures, write the report into *directory* and return them."""
+    work = directory / "work"
+    figures = [*await _alone(work, sizes, wanted)]
+    write(figures, directory / REPORT)
+    return figures
+
+
+async def _alone(work: Path, sizes: Sizes, wanted: Sequence[str]) -> list[Figure]:
+    """Measure what needs no service as a process, on a cluster of its own."""
+    figures: list[Figure] = []
+    server = Postgres(work / "postgres", options=dict(SERVER_OPTIONS))
+    passwords = _begin(work, server)
+    await asyncio.to_thread(server.start)
+    ground = Ground(server, passwords)
+    try:
+        if "bus" in wanted:
+            print("Relaying and consuming events", flush=True)
+            figures += await bus_figures(ground, work, events=sizes.events, rounds=sizes.rounds)
+        if "wallet" in wanted:
+            print("Crediting wallets", flush=True)
+            figures.append(
+                await wallet_figure(ground, credits_a_run=sizes.credits, rounds=sizes.rounds)
+            )
+    finally:
+        await asyncio.to_thread(server.stop)
+        _forget(work, server)
+    return figures
+
+
+def _begin(work: Path, server: Postgres) -> dict[str, str]:
+    _forget(work, server)
+    work.mkdir(parents=True)
+    return dict(load_or_make(work / "secrets.json").passwords)
+
+
+def _forget(work: Path, server: Postgres) -> None:
+    server.end_stale()
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(place_for_ordinary_user(server.directory), ignore_errors=True)
+
+
+def main() -> None:
+    """Measure, write and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--directory", type=Path, default=Path("var/bench"))
+    parser.add_argument("--quick", action="store_true", help="little of everything, once")
+    parser.add_argument("--only", nargs="+", choices=ALL, default=ALL)
+    given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    sizes = QUICK if given.quick else USUAL
+    figures = asyncio.run(bench(given.directory.absolute(), sizes, given.only))
+    print(f"\n{table(figures)}\n\n{given.directory / REPORT}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""How much a run of each figure does."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Items in one run of each kind, and how often ours and the bare one take turns."""
+
+    rounds: int
+    events: int
+    credits: int
+
+
+USUAL: Final = Sizes(rounds=3, events=15_000, credits=15_000)
+QUICK: Final = Sizes(rounds=1, events=1_000, credits=1_000)
