@@ -3,11 +3,44 @@
 from typing import Final
 
 from services.signing.consumers import CONSUMERS
+from services.signing.contract import (
+    AgreementActivated,
+    AgreementCancelled,
+    AgreementCompleted,
+    AgreementSigned,
+    AgreementTerminated,
+    ContactChanged,
+    CustomerRegistered,
+    MandateClosed,
+    MandateGranted,
+    MandateRevoked,
+    MerchantApproved,
+    MerchantSuspended,
+    PetRegistered,
+    PlanPublished,
+)
 from services.signing.deps import Deps, open_deps
 from services.signing.jobs import JOBS
 from services.signing.routes import api
 from services.signing.settings import SigningSettings
 from shared.service import Service
+
+SAYS: Final = (
+    MerchantApproved,
+    MerchantSuspended,
+    PlanPublished,
+    CustomerRegistered,
+    ContactChanged,
+    PetRegistered,
+    AgreementSigned,
+    AgreementActivated,
+    AgreementCancelled,
+    AgreementTerminated,
+    AgreementCompleted,
+    MandateGranted,
+    MandateRevoked,
+    MandateClosed,
+)
 
 SERVICE: Final = Service[SigningSettings, Deps](
     name="signing",
@@ -16,4 +49,5 @@ SERVICE: Final = Service[SigningSettings, Deps](
     consumers=CONSUMERS,
     jobs=JOBS,
     open_deps=open_deps,
+    says=SAYS,
 )

@@ -1,5 +1,6 @@
 """The interface says no in one form, and nobody sees what is another's."""
 
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -56,7 +57,7 @@ async def test_unknown_and_foreign_ids_are_not_found_anywhere(shop):
         "merchants": str(shop.merchant_id),
         "plans": agreement["plan_id"],
     }
-    calls = [("GET", path, None) for path in READS]
+    calls: list[tuple[str, str, Any]] = [("GET", path, None) for path in READS]
     calls += [("POST", path, body) for path, body in WRITES]
 
     for method, path, body in calls:

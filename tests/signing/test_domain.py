@@ -247,6 +247,7 @@ def test_a_closing_mandate_is_closed_when_the_rail_says_so():
     waits = []
     for _ in range(7):
         tried = mandating.tried(closing, now=LATER)
+        assert tried.due_at is not None
         waits.append(tried.due_at - LATER)
         closing = tried
     assert waits[0] == timedelta(minutes=1)

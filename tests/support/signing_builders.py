@@ -54,7 +54,7 @@ def an_applicant(**changes: Any) -> Applicant:
 
 
 def a_pet(**changes: Any) -> Pet:
-    known = {
+    known: dict[str, Any] = {
         "name": "团子",
         "species": "cat",
         "breed": "英国短毛猫",

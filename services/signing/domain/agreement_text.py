@@ -95,7 +95,10 @@ def _parties(terms: Terms) -> Clause:
             f"签约门店：{terms.store.name}（{terms.store.city}{terms.store.address}）",
             f"乙方（顾客）：{applicant.name}  居民身份证号码：{applicant.id_number}",
             f"联系电话：{applicant.phone}",
-            f"收货地址：{applicant.province}{applicant.city}{applicant.district}{applicant.address}",
+            (
+                f""
+                f"收货地址：{applicant.province}{applicant.city}{applicant.district}{applicant.address}"
+            ),
         ),
     )
 
@@ -128,11 +131,15 @@ def _money(terms: Terms) -> Clause:
         (
             f"套餐：{plan.name}（第 {plan.version} 版）  一次付清价 {yuan(plan.cash_price_fen)} 元",
             f"{each}，共 {plan.periods} 期，合计 {yuan(plan.total_fen)} 元。",
-            f"年化利率（单利与复利取高）{terms.rate_percent.normalize():f} %，无手续费，无其他费用。",
+            f"年化利率（单利与复利取高）{_percent(terms.rate_percent)} %，无手续费，无其他费用。",
             f"赠品：{plan.gifts or '无'}",
         ),
         is_key=True,
     )
+
+
+def _percent(rate: Decimal) -> str:
+    return f"{rate.normalize():f}"
 
 
 def _use(terms: Terms) -> Clause:
@@ -258,7 +265,8 @@ def _refund() -> Clause:
         (
             (
                 "解约后，宠物钱包内未使用的本金按原支付路径退还，不收手续费，"
-                "自解约之日起至迟 15 日内到账；首次付款之日起 7 日内申请的，5 日内到账。赠送金额不退现金。"
+                "自解约之日起至迟 15 日内到账；"
+                "首次付款之日起 7 日内申请的，5 日内到账。赠送金额不退现金。"
             ),
         ),
     )
@@ -315,7 +323,8 @@ def _disputes() -> Clause:
                 "双方可随时下载已签署文本。"
             ),
             (
-                "变更价格、商品或期限须经乙方重新签署。争议由双方协商，协商不成的，可向消费者协会投诉"
+                "变更价格、商品或期限须经乙方重新签署。争议由双方协商，"
+                "协商不成的，可向消费者协会投诉"
                 "或向乙方住所地人民法院起诉。对条款有两种以上解释的，作有利于乙方的解释。"
             ),
         ),
