@@ -5,6 +5,8 @@ A service reads variables with its own prefix.  What all of them need comes from
 what one of them needs besides stands in ``_OWN`` under its name: extend it there.
 """
 
+import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -73,13 +75,14 @@ def simulator_environment(simulator: Simulator, around: Surroundings) -> dict[st
     signing, notify, fulfillment = (
         around.services.get(name, "") for name in ("signing", "notify", "fulfillment")
     )
+    aliyun = f"{notify}/webhooks/aliyun/{_webhook_token(around.secrets)}"
     return {
         "SANDBOX_APP_GATEWAY": f"{signing}/webhooks/alipay",
         "SANDBOX_CONTRACT_URL": f"{signing}/webhooks/wechatpay/contracts",
         "SANDBOX_ESIGN_NOTIFY_URL": f"{signing}/webhooks/esign",
-        "SANDBOX_SMS_REPORT_URL": f"{notify}/webhooks/aliyun-sms/reports",
-        "SANDBOX_SMS_REPLY_URL": f"{notify}/webhooks/aliyun-sms/replies",
-        "SANDBOX_WECHAT_EVENT_URL": f"{notify}/webhooks/wechat-messages",
+        "SANDBOX_SMS_REPORT_URL": f"{aliyun}/sms-report",
+        "SANDBOX_SMS_REPLY_URL": f"{aliyun}/sms-up",
+        "SANDBOX_WECHAT_EVENT_URL": f"{notify}/webhooks/wechat/messages",
         "SANDBOX_JST_PUSH_URL": f"{fulfillment}/webhooks/jushuitan",
     }
 
@@ -131,8 +134,17 @@ def _fulfillment(around: Surroundings) -> dict[str, str]:
 
 def _notify(around: Surroundings) -> dict[str, str]:
     return _urls(around, "sms", "wechat", "alipay") | {
-        "PRIVATE_KEY": around.secrets.sealing_private_keys["notify"]
+        "PRIVATE_KEY": around.secrets.sealing_private_keys["notify"],
+        "WEBHOOK_TOKEN": _webhook_token(around.secrets),
     }
+
+
+def _webhook_token(secrets: Secrets) -> str:
+    """Return what stands in the addresses called by providers who do not sign; not guessable."""
+    key = secrets.index_keys["notify"]
+    if len(key) < _REAL_KEY:  # a placeholder of the examples stays one
+        return key
+    return hmac.new(key.encode(), b"webhook token", hashlib.sha256).hexdigest()[:32]
 
 
 def _nothing(_: Surroundings) -> dict[str, str]:
@@ -145,6 +157,8 @@ _OWN: Final[Mapping[str, Callable[[Surroundings], dict[str, str]]]] = {
     "fulfillment": _fulfillment,
     "notify": _notify,
 }
+
+_REAL_KEY: Final = 32
 
 _URL_NAMES: Final = {"alipay": "ALIPAY_GATEWAY_URL"}
 _URL_SUFFIXES: Final = {"alipay": "/gateway.do"}
