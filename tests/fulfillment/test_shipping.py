@@ -7,10 +7,12 @@ import pytest
 
 from services.fulfillment.domain.shipment import ShipmentState
 from shared.ids import derived_id
+from shared.sealing import seal
 from tests.support.fulfillment_builders import (
     AGREEMENT,
     CONTACT,
     MERCHANT,
+    PUBLIC_KEY,
     TEN,
     Crash,
     DyingWarehouse,
@@ -18,6 +20,7 @@ from tests.support.fulfillment_builders import (
     a_customer,
     a_funding,
     a_pet,
+    a_plan,
     a_signing,
     a_termination,
     china,
@@ -107,8 +110,6 @@ async def test_people_learnt_after_the_agreement_are_in_time(shop):
     await shop.hear(a_signing())
     await shop.hear(a_funding())
     await shop.run_due()
-    from tests.support.fulfillment_builders import a_plan
-
     await shop.hear(a_pet())
     await shop.hear(a_customer())
     await shop.hear(a_plan())
@@ -119,8 +120,6 @@ async def test_people_learnt_after_the_agreement_are_in_time(shop):
 
 
 async def test_an_older_address_does_not_replace_a_newer_one(shop):
-    from tests.support.fulfillment_builders import PUBLIC_KEY, seal
-
     await shop.sign()
     moved = CONTACT | {"address": "新居 2 号"}
     later = TEN + timedelta(hours=1)
