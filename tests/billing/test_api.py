@@ -1,6 +1,5 @@
 """What billing answers over HTTP, to whom, and what it takes from the rails."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -53,7 +52,7 @@ class Caller:
 
 
 @pytest.fixture
-async def shop(world: BillingWorld) -> AsyncIterator[Caller]:
+async def shop(world: BillingWorld) -> Caller:
     async with world.db.transaction() as conn:
         now = world.clock.now()
         made = {
@@ -65,7 +64,7 @@ async def shop(world: BillingWorld) -> AsyncIterator[Caller]:
                 ("operator", None, ["*"]),
             )
         }
-    yield Caller(world, made)
+    return Caller(world, made)
 
 
 async def test_instalments_are_listed_page_by_page_and_shown(shop):

@@ -76,12 +76,18 @@ class BillingWorld:
             await conn.execute("DELETE FROM inbox")
 
     async def signed(
-        self, n: int = 1, *, rail: Rail = Rail.ALIPAY, active: bool = True, **terms: Any
+        self,
+        n: int = 1,
+        *,
+        rail: Rail = Rail.ALIPAY,
+        active: bool = True,
+        payer: str = "",
+        **terms: Any,
     ) -> UUID:
         """Sign agreement number *n*, its mandate at the simulated rail included."""
         signing = a_signing(n, rail=rail, **terms)
-        no = self._sign_at_rail(n, rail, signing.instalments[0].due_on)
-        payer = BUYER if rail is Rail.ALIPAY else OPENID
+        payer = payer or (BUYER if rail is Rail.ALIPAY else OPENID)
+        no = self._sign_at_rail(n, rail, payer, signing.instalments[0].due_on)
         await self.hear(a_merchant(n=signing.merchant_id))
         await self.hear(a_mandate(n, rail=rail, rail_agreement_no=no, payer_no=payer))
         await self.hear(signing)
@@ -98,11 +104,11 @@ class BillingWorld:
             )
         return signing.agreement_id
 
-    def _sign_at_rail(self, n: int, rail: Rail, first: date) -> str:
+    def _sign_at_rail(self, n: int, rail: Rail, payer: str, first: date) -> str:
         if rail is Rail.ALIPAY:
             assert isinstance(self.alipay, AlipaySandbox)
             row = self.alipay.bank.sign(
-                BUYER,
+                payer,
                 {"app_id": self.deps.alipay.config.app_id},
                 {
                     "product_code": "CYCLE_PAY_AUTH",
@@ -120,7 +126,7 @@ class BillingWorld:
             return str(row["agreement_no"])
         assert isinstance(self.wechat, WechatPaySandbox)
         row = self.wechat.bank.sign(
-            OPENID,
+            payer,
             {
                 "request_serial": str(1000 + n),
                 "contract_code": f"AG{n:08d}",
