@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.secrets import Secrets, make
+from deploy.secrets import Secrets
+from tests.support.dates import at
 from tests.support.gateway import Shop
 from tests.support.servers import TestDatabases
 from tests.support.world import World, world_of
-from tests.support.dates import at
 
 
 @pytest.fixture
@@ -20,7 +20,8 @@ async def world(
     start = at("2027-01-04 10:00")
     async with world_of(databases, parties, platform_secrets, now=start) as world:
         yield world
-        world.assert_nothing_refused()
+        await world.night()
+        await world.assert_books_agree()
 
 
 @pytest.fixture

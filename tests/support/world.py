@@ -14,25 +14,28 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
+from deploy.audit import audit
 from deploy.environment import (
     SIMULATORS,
     Surroundings,
     service_environment,
     simulator_environment,
 )
+from deploy.running import RunningPlatform
 from deploy.sandbox.alipay import AlipaySandbox
 from deploy.sandbox.kit import Options, Sandbox
 from deploy.sandbox.providers import SIMULATORS as PROVIDERS
 from deploy.sandbox.wechatpay import WechatPaySandbox
+from deploy.schemas import AUDITOR
 from deploy.secrets import Secrets
-from deploy.topology import present
+from deploy.topology import SERVICES, present
 from shared.api_keys import install_key, new_token
 from shared.bus import BATCH, Bus, On, OnMany, durable
 from shared.clock import TestClock
 from shared.db import Connection, Database
 from shared.errors import Problem
 from shared.events import Event
-from shared.jobs import Runner
+from shared.jobs import Daily, Due, Runner
 from shared.operations import operations_api
 from shared.outbox import Relay
 from shared.service import Service
@@ -75,7 +78,7 @@ class Streams:
         subject: str,
         payload: bytes = b"",
         *,
-        headers: dict[str, str] | None = None,  # noqa: ARG002 - the shape of a publisher
+        headers: dict[str, str] | None = None,
     ) -> Awaitable[object]:
         self.told.append(Told(subject, payload))
         self._new.append(self.told[-1])
@@ -156,6 +159,8 @@ class World:
     members: dict[str, Member] = field(default_factory=dict)
     outside: dict[str, Sandbox] = field(default_factory=dict)
     streams: Streams = field(default_factory=Streams)
+    nightly: bool = False
+    """Whether jobs of the night run each night; else only when ``night`` is called."""
     refused: dict[str, list[Event]] = field(default_factory=dict)
     why: dict[str, Exception] = field(default_factory=dict)
     crashes: int = 0
@@ -176,7 +181,8 @@ class World:
         stack.push_async_callback(db.close)
         deps = await stack.enter_async_context(service.open_deps(settings, db, self.clock))
         bus = Bus(name, service.consumers, db=db, clock=self.clock, deps=deps)
-        jobs = Runner(service.jobs, db=db, clock=self.clock, deps=deps, pause_s=0)
+        due = [job for job in service.jobs if self.nightly or isinstance(job, Due)]
+        jobs = Runner(due, db=db, clock=self.clock, deps=deps, pause_s=0)
         bell = db.committed.subscribe()
         bell.set()
         relay = Relay(db, self.streams, source=f"/yuefu/{name}")
@@ -250,6 +256,14 @@ class World:
             if not ran and self._activity() == before:
                 return
         raise AssertionError(f"Never quiet at {self.now}: {ran}")
+
+    async def night(self) -> None:
+        """Run every job of the night once, whatever the hour."""
+        for member in list(self.members.values()):
+            for job in member.service.jobs:
+                if isinstance(job, Daily):
+                    await job.run(member.deps)
+        await self.settle()
 
     async def drain(self) -> list[str]:
         """Settle, and return the subjects told meanwhile, in the order of their telling."""
@@ -370,6 +384,25 @@ class World:
         left = {name: len(events) for name, events in self.refused.items()}
         assert left == {}, {name: repr(self.why[name]) for name in left}
 
+    async def assert_books_agree(self) -> None:
+        """Let the platform prove itself, as its operator would, down to the last fen."""
+        self.assert_nothing_refused()
+        running = RunningPlatform(
+            services=self.around.services,
+            simulators=self.around.simulators,
+            processes=self.around.services,
+            operator_key=self.operator,
+            auditor_dsn=self.databases.dsn(self.database, role=AUDITOR),
+            nats_url="",
+            nats_monitor_url="",
+            nats_bootstrap_seed="",
+            test_clock=True,
+        )
+        findings = await audit(running, again_after_s=0)
+        assert len(findings) > 0
+        differing = [(one.check, one.detail, one.ids) for one in findings if not one.ok]
+        assert differing == []
+
     # HTTP
 
     async def call(
@@ -415,14 +448,19 @@ async def served(app: web.Application, listening: socket.socket) -> AsyncIterato
 
 @asynccontextmanager
 async def world_of(
-    databases: TestDatabases, directory: Path, secrets: Secrets, *, now: datetime
+    databases: TestDatabases,
+    directory: Path,
+    secrets: Secrets,
+    *,
+    now: datetime,
+    nightly: bool = False,
 ) -> AsyncIterator[World]:
     """Make a world with an empty database; *directory* holds the parties' keys in ``keys``."""
     names = present()
     async with AsyncExitStack() as stack:
         sockets = {name: stack.enter_context(_listening()) for name in (*names, *OUTSIDE)}
         urls = {name: f"http://127.0.0.1:{one.getsockname()[1]}" for name, one in sockets.items()}
-        database = await stack.enter_async_context(databases.fresh_name(*names))
+        database = await stack.enter_async_context(databases.fresh_name(*SERVICES))
         around = Surroundings(
             directory=directory,
             secrets=secrets,
@@ -440,6 +478,7 @@ async def world_of(
             around=around,
             operator=new_token("live"),
             session=session,
+            nightly=nightly,
             _sockets=sockets,
         )
         for name, build in OUTSIDE.items():
