@@ -22,6 +22,13 @@ TEMPLATE_VERSION: Final = "2026-11"
 TITLE: Final = "宠物用品月付服务（预付消费）协议"
 
 _RAIL_NAMES: Final = {Rail.ALIPAY: "支付宝", Rail.WECHATPAY: "微信支付"}
+_STAGES: Final = {
+    "kitten": "幼猫",
+    "puppy": "幼犬",
+    "junior": "成长期",
+    "adult": "成年",
+    "senior": "老年",
+}
 _SIZES: Final = {"small": "小型", "medium": "中型", "large": "大型"}
 
 
@@ -81,7 +88,7 @@ def key_clauses(terms: Terms) -> list[str]:
 
 def written_on(terms: Terms) -> str:
     """Return the moment the text was made, as a person in China reads it."""
-    return terms.written_at.astimezone(CHINA).strftime("%Y年%m月%d日 %H：%M")
+    return terms.written_at.astimezone(CHINA).strftime("%Y年%m月%d日 %H:%M")
 
 
 def _parties(terms: Terms) -> Clause:
@@ -166,7 +173,7 @@ def _withholding(terms: Terms) -> Clause:
                 f"（收款账号 {terms.payee_no}）"
             ),
             (
-                f"扣款日：每月 {terms.charge_day} 日{clamp}，9：00 至 18：00 之间；"
+                f"扣款日：每月 {terms.charge_day} 日{clamp}，9:00 至 18:00 之间；"
                 f"首期 {first.due_on:%Y年%m月%d日}，末期 {last.due_on:%Y年%m月%d日}。"
                 "每期日期与金额见附表。"
             ),
@@ -193,7 +200,7 @@ def _delivery(terms: Terms) -> Clause:
         else "缺货时不使用替代商品，等待补货后发货。"
     )
     lines = [
-        f"{bundle.stage}:"
+        f"{_STAGES.get(bundle.stage, bundle.stage)}："
         + "、".join(f"{item.name or item.sku} × {item.quantity}" for item in bundle.items)
         for bundle in plan.bundles
     ]
