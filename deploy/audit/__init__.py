@@ -29,7 +29,17 @@ from deploy.audit.finding import Finding, Scene
 from deploy.running import RunningPlatform
 from shared.db import Connection
 
-__all__ = ["CHECKS", "Figures", "Finding", "audit", "auditor", "figures", "look"]
+__all__ = [
+    "CHECKS",
+    "Figures",
+    "Finding",
+    "audit",
+    "auditor",
+    "check_all",
+    "figures",
+    "look",
+    "read_json",
+]
 
 LOOK_AGAIN_AFTER_S: Final = 3.0
 
@@ -85,15 +95,23 @@ async def auditor(dsn: str) -> AsyncIterator[Connection]:
         server_settings={"application_name": "audit", "timezone": "UTC", "jit": "off"},
     )
     try:
-        await conn.set_type_codec(
-            "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
-        )
+        await read_json(conn)
         async with conn.transaction(isolation="repeatable_read", readonly=True):
             yield conn
     finally:
         await conn.close()
 
 
+async def read_json(conn: Connection) -> None:
+    """Let *conn* take and give JSON as Python's lists and dictionaries."""
+    await conn.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+
+
+async def check_all(scene: Scene) -> list[Finding]:
+    """Run every check on *scene*, in their order."""
+    return [await check(scene) for check in CHECKS]
+
+
 async def _all(running: RunningPlatform) -> list[Finding]:
     async with look(running) as scene:
-        return [await check(scene) for check in CHECKS]
+        return await check_all(scene)
