@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from deploy.bench.billing_figure import billing_figure
 from deploy.bench.bus_figures import bus_figures
 from deploy.bench.ground import Ground
 from deploy.bench.report import Figure, table, write
@@ -24,7 +25,7 @@ from deploy.embedded import Postgres, place_for_ordinary_user
 from deploy.platform import SERVER_OPTIONS
 from deploy.secrets import load_or_make
 
-ALL: Final = ("bus", "wallet")
+ALL: Final = ("bus", "wallet", "billing")
 REPORT: Final = "report.json"
 
 
@@ -51,6 +52,11 @@ async def _alone(work: Path, sizes: Sizes, wanted: Sequence[str]) -> list[Figure
             print("Crediting wallets", flush=True)
             figures.append(
                 await wallet_figure(ground, credits_a_run=sizes.credits, rounds=sizes.rounds)
+            )
+        if "billing" in wanted:
+            print("Charging", flush=True)
+            figures.append(
+                await billing_figure(ground, work, charges=sizes.charges, rounds=sizes.rounds)
             )
     finally:
         await asyncio.to_thread(server.stop)

@@ -11,7 +11,8 @@ class Sizes:
     rounds: int
     events: int
     credits: int
+    charges: int
 
 
-USUAL: Final = Sizes(rounds=3, events=15_000, credits=15_000)
-QUICK: Final = Sizes(rounds=1, events=1_000, credits=1_000)
+USUAL: Final = Sizes(rounds=3, events=15_000, credits=15_000, charges=2_000)
+QUICK: Final = Sizes(rounds=1, events=1_000, credits=1_000, charges=500)
