@@ -204,17 +204,18 @@ async def _remember(conn: Connection, messages: Sequence[Message], *, now: datet
 async def sms_counts(
     conn: Connection, keys: Sequence[Key], *, now: datetime
 ) -> dict[Key, tuple[int, int, int]]:
-    """Return per customer: SMS taken in 24 h, of those about unpaid periods, and in 7 days."""
+    """Return per customer: SMS sent in 24 h, of those about unpaid periods, and these in 7 days."""
     rows = await conn.fetch(
         """
         SELECT m.merchant_id, m.customer_id,
-               count(*) FILTER (WHERE m.accepted_at > $3) AS today,
-               count(*) FILTER (WHERE m.accepted_at > $3 AND kind = 'dunning') AS dunning_today,
+               count(*) FILTER (WHERE m.submitted_at > $3) AS today,
+               count(*) FILTER (WHERE m.submitted_at > $3 AND kind = 'dunning') AS dunning_today,
                count(*) FILTER (WHERE kind = 'dunning') AS dunning_week
           FROM messages m
           JOIN (SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[])
                   AS k (merchant_id, customer_id)) k USING (merchant_id, customer_id)
-         WHERE m.channel = 'sms' AND m.accepted_at > $4 AND m.queued_at > $5
+         WHERE m.channel = 'sms' AND m.submitted_at > $4 AND m.queued_at > $5
+           AND (m.state = 'submitted' OR m.accepted_at IS NOT NULL)
          GROUP BY 1, 2
         """,
         [key[0] for key in keys],

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, assert_never
 from uuid import UUID
 
-from services.notify.contract.states import Channel, MessageState, Scope
+from services.notify.contract.states import Channel, Kind, MessageState, Scope
 from services.notify.deps import Deps
 from services.notify.domain.contact import Agreement, Contact, Merchant, ways
 from services.notify.domain.dispatch import Circumstances, Drop, Go, Hold, Late, decide
@@ -55,8 +55,20 @@ class _Known:
     merchants: Mapping[UUID, Merchant]
     agreements: Mapping[Key, Agreement]
     refused: set[tuple[opt_outs.Key, Scope]]
-    counts: Mapping[Key, tuple[int, int, int]]
+    counts: dict[Key, tuple[int, int, int]]
+    """SMS to a customer: today, of those about unpaid periods, and these in a week."""
     paid: set[Key]
+
+    def count(self, one: Prepared) -> None:
+        """Count an SMS that goes out now, so that one batch cannot pass a cap."""
+        message = one.after
+        fresh = one.before.state is MessageState.QUEUED and one.letter is not None
+        if message.channel is not Channel.SMS or not fresh:
+            return
+        customer = message.merchant_id, message.customer_id
+        today, dunning_today, dunning_week = self.counts.get(customer, (0, 0, 0))
+        dunning = message.kind is Kind.DUNNING
+        self.counts[customer] = today + 1, dunning_today + dunning, dunning_week + dunning
 
     def agreement(self, message: Message) -> Agreement | None:
         if message.agreement_id is None:
@@ -85,7 +97,12 @@ async def prepare(
 ) -> list[Prepared]:
     """Return what to do with each of the locked *due* messages; saves nothing."""
     known = await _read(conn, due, deps, now=now)
-    return [_prepare(message, known, deps, now) for message in due]
+    prepared = []
+    for message in due:
+        one = _prepare(message, known, deps, now)
+        known.count(one)
+        prepared.append(one)
+    return prepared
 
 
 def letter_for(message: Message, contact: Contact, deps: Deps) -> Letter | None:
