@@ -32,7 +32,8 @@ class Terms:
     pay_url_base: str = "https://pay.example.com/p/"
     ladder: tuple[Step, ...] = FAST
     in_flight: int = 64
-    batch: int = 500
+    batch: int = 250
+    lanes: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ async def open_deps(settings: BillingSettings, db: Database, clock: Clock) -> As
                 ladder=PRESETS[settings.dunning],
                 in_flight=settings.in_flight,
                 batch=settings.batch,
+                lanes=settings.lanes,
             ),
         )
 

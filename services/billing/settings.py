@@ -23,9 +23,11 @@ class BillingSettings(ServiceSettings):
     pay_url_base: str = "https://pay.example.com/p/"
     """What a payment link begins with; its token follows."""
     in_flight: int = Field(default=64, ge=1, le=1000)
-    """Calls to one rail that may be under way at once."""
-    batch: int = Field(default=500, ge=1, le=2000)
+    """Calls to one rail that may be under way at once, in each lane of the billing run."""
+    batch: int = Field(default=250, ge=1, le=500)
     """Instalments that one step of the billing run takes."""
+    lanes: int = Field(default=2, ge=1, le=4)
+    """Batches of the billing run under way at once."""
     dunning: Literal["fast", "gentle"] = "fast"
     alipay_cycle_code: str = "CYCLE_PAY_AUTH"
     """Alipay's product code of our cycle contract; it depends on what was really contracted."""

@@ -82,10 +82,24 @@ class _Run:
 
 async def attempt_due_charges(deps: Deps) -> int:
     """
-    Attempt one batch; return how many instalments it held.
+    Attempt some batches at once; return how many instalments they held.
 
-    Claim and commit, ask the rails, record and commit: no transaction is open while a rail
-    is asked.  A crash in between leaves attempts that ``query_unclear`` resolves.
+    While one batch waits for the database another waits for the rails.
+    """
+    lanes = [_attempt_batch(deps) for _ in range(deps.terms.lanes)]
+    counts = await asyncio.gather(*lanes, return_exceptions=True)
+    for failed in counts:
+        if isinstance(failed, BaseException):
+            raise failed
+    return sum(count for count in counts if isinstance(count, int))
+
+
+async def _attempt_batch(deps: Deps) -> int:
+    """
+    Claim and commit, ask the rails, record and commit.
+
+    No transaction is open while a rail is asked.  A crash in between leaves attempts that
+    ``query_unclear`` resolves.
     """
     run = await claim_charges(deps)
     if run.attempts:
