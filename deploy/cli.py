@@ -84,16 +84,28 @@ def explain(
     instalment_id: Annotated[UUID, typer.Argument(help="An instalment.")], platform: Where = None
 ) -> None:
     """Tell the whole story of one instalment: notices, attempts, money, parcel."""
-    typer.echo(_run(explain_instalment(RunningPlatform.read(platform), instalment_id)))
+
+    async def tell() -> str:
+        return await explain_instalment(RunningPlatform.read(platform), instalment_id)
+
+    typer.echo(_run(tell()))
 
 
 @app.command()
 def audit(
     platform: Where = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    again_after_s: Annotated[
+        float,
+        typer.Option("--again-after", min=0, help="Seconds to a second look; 0 for one look."),
+    ] = audits.LOOK_AGAIN_AFTER_S,
 ) -> None:
     """Compare the books of rails, services and providers; fail when they differ."""
-    findings = _run(audits.audit(RunningPlatform.read(platform)))
+
+    async def compare() -> list[audits.Finding]:
+        return await audits.audit(RunningPlatform.read(platform), again_after_s=again_after_s)
+
+    findings = _run(compare())
     if as_json:
         typer.echo(json.dumps([finding.as_dict() for finding in findings], ensure_ascii=False))
     else:

@@ -90,8 +90,17 @@ async def explain_instalment(running: RunningPlatform, instalment_id: UUID) -> s
         UnknownInstalment: There is none of this id.
     """
     async with auditor(running.auditor_dsn) as conn:
-        story = await _read(conn, instalment_id)
-    return "\n".join(_tell(story))
+        return await story(conn, instalment_id)
+
+
+async def story(conn: Connection, instalment_id: UUID) -> str:
+    """
+    Tell the story as *conn* sees it.
+
+    Raises:
+        UnknownInstalment: There is none of this id.
+    """
+    return "\n".join(_tell(await _read(conn, instalment_id)))
 
 
 @dataclass(frozen=True, slots=True)
