@@ -161,8 +161,7 @@ def a_case(**changes) -> Case:
     collecting = an_instalment(
         state=InstalmentState.COLLECTING, tries=1, auto_tries=1, first_tried_at=NINE
     )
-    fields = {"agreement": an_agreement(), "instalment": collecting, "attempt": an_attempt()}
-    return Case(**(fields | changes))
+    return replace(Case(an_agreement(), collecting, an_attempt()), **changes)
 
 
 def after(case: Case, finding, now=NINE) -> Case:

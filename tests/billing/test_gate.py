@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from services.billing.domain.debit_gate import GateFacts, MerchantFacts, Refusal
 from services.billing.domain.gate_action import GateAction, action
 from services.billing.domain.instalment import InstalmentState
 from services.billing.domain.mandate import MandateState
-from services.billing.domain.notices import NoticeKind
+from services.billing.domain.notices import NoticeKind, Proof
 from shared.calendar import at_in_china
 from shared.rails.permissions import WECHAT_PRENOTICE
 from tests.support.billing_builders import (
@@ -27,19 +28,20 @@ from tests.support.billing_builders import (
 )
 
 GATE = open_gate()
+assert GATE.permission is not None
 NOW = GATE.now
 LATE = at_in_china(FIRST_DUE, 18)
 
 
-def without(kind: NoticeKind) -> tuple:
+def without(kind: NoticeKind) -> tuple[Proof, ...]:
     return tuple(proof for proof in GATE.proofs if proof.kind is not kind)
 
 
-def undelivered() -> tuple:
+def undelivered() -> tuple[Proof, ...]:
     return tuple(replace(proof, delivered_at=None) for proof in GATE.proofs)
 
 
-def one_channel_late() -> tuple:
+def one_channel_late() -> tuple[Proof, ...]:
     late = NOW - timedelta(hours=47, minutes=59)
     return tuple(
         replace(proof, accepted_at=late)
@@ -49,7 +51,7 @@ def one_channel_late() -> tuple:
     )
 
 
-LEGS = {
+LEGS: dict[Refusal, dict[str, Any]] = {
     Refusal.AGREEMENT_ENDED: {"agreement": an_agreement(state=AgreementState.TERMINATED)},
     Refusal.AGREEMENT_COOLING_OFF: {"agreement": an_agreement(state=AgreementState.COOLING_OFF)},
     Refusal.TOO_SOON_AFTER_SIGNING: {
@@ -109,7 +111,7 @@ def test_one_failing_leg_is_named_alone(leg):
 
 @given(st.sets(st.sampled_from(list(Refusal)), min_size=1))
 def test_no_charge_without_all_legs(legs):
-    changes: dict[str, object] = {"now": NOW}
+    changes: dict[str, Any] = {"now": NOW}
     for leg in sorted(legs):
         changes |= LEGS[leg]
     standing = {name for leg in legs for name in LEGS[leg]}
