@@ -66,14 +66,14 @@ def _warehouse(
         app_key=known["jst_app_key"],
         app_secret=known["jst_app_secret"],
         token=known["jst_access_token"],
-        shop_id=settings.jst_shop_id,
+        shop_id=settings.jushuitan_shop_id,
     )
     return jushuitan.Jushuitan(
         session,
         account,
         clock,
-        per_second=settings.jst_calls_per_second,
-        per_minute=settings.jst_calls_per_minute,
+        per_second=settings.jushuitan_calls_per_second,
+        per_minute=settings.jushuitan_calls_per_minute,
     )
 
 

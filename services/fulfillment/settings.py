@@ -22,9 +22,9 @@ class FulfillmentSettings(ServiceSettings):
     field_keys: SecretStr
     """Keys of encrypted fields, ``version:base64``, comma-separated; the last is current."""
     jst_url: str
-    jst_shop_id: int = 1001
-    jst_calls_per_second: int = Field(default=4, ge=0)
+    jushuitan_shop_id: int = 1001
+    jushuitan_calls_per_second: int = Field(default=4, ge=0)
     """Calls we allow ourselves; 0: as many as there are.  JST refuses more than 5."""
-    jst_calls_per_minute: int = Field(default=90, ge=0)
+    jushuitan_calls_per_minute: int = Field(default=90, ge=0)
     """The same for a minute; JST refuses more than 100."""
     kuaidi100_url: str
