@@ -284,7 +284,7 @@ TOLD = [
     Planted(SENT, "alipay 2026-05-08", spoil=_copy("alipay", "messages", id="again")),
     Planted(SENT, "alipay 2026-05-08", spoil=_lose("alipay", "messages")),
     Planted(
-        "mandatory messages sent in time",
+        "no mandatory message past its time",
         BY_SMS,
         _at(
             "notify.messages",
