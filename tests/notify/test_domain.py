@@ -1,6 +1,7 @@
 """Rules of messages: wording, hours, retries, moves."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from services.notify.contract.states import Channel, Kind, MessageState
 from services.notify.domain import retries
 from services.notify.domain.causes import RULES
-from services.notify.domain.contact import Contact, ways
+from services.notify.domain.contact import Contact, Merchant, ways
 from services.notify.domain.dispatch import Circumstances, Drop, Go, Hold, Late, decide
 from services.notify.domain.errors import ParamsInvalid
 from services.notify.domain.hours import earliest, round_up
@@ -328,7 +329,8 @@ def test_a_missing_receipt_is_asked_for_three_times():
 
 
 def facts(**changes):
-    known = {"contact": Contact(phone="13800000001"), "merchant": object()}
+    merchant = Merchant(MERCHANT, "毛毛宠物店", "400-800-1234")
+    known: dict[str, Any] = {"contact": Contact(phone="13800000001"), "merchant": merchant}
     return Circumstances(**(known | changes))
 
 
