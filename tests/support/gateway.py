@@ -159,10 +159,35 @@ class Shop:
         substitutes: bool = True,
     ) -> Agreement:
         """Sign one more customer, step by step, as the mini-program does."""
-        person = Person(self.first_person + self.signed)
+        person = self._next_person()
+        body = self._application(person, rail, charge_day, plan_id, pet_age)
+        started = await self.post("signing", "/v1/applications", body)
+        path = f"/v1/applications/{started['application_id']}"
+        await self._identify(path, person, substitutes=substitutes)
+        await self._agree(path, person)
+        await self._authorise(path, person, rail)
+        return await self._agreement(path, person)
+
+    async def ask_to_sign(self, *, rail: str = "alipay", charge_day: int) -> tuple[int, Any]:
+        """Begin an application that may be refused; return what is answered."""
+        age = timedelta(days=730)
+        return await self.world.call(
+            "signing",
+            "POST",
+            "/v1/applications",
+            self._application(self._next_person(), rail, charge_day, "", age),
+            key=self.key,
+            idempotency_key=new_id().hex,
+        )
+
+    def _next_person(self) -> Person:
         self.signed += 1
-        born_on = (self.world.now - pet_age).date()
-        body = {
+        return Person(self.first_person + self.signed - 1)
+
+    def _application(
+        self, person: Person, rail: str, charge_day: int, plan_id: str, pet_age: timedelta
+    ) -> dict[str, Any]:
+        return {
             "store_id": self.store_id,
             "plan_id": plan_id or self.plan_id,
             "plan_version": 1,
@@ -174,16 +199,10 @@ class Shop:
                 "species": "cat",
                 "breed": "英国短毛猫",
                 "size": "medium",
-                "born_on": born_on.isoformat(),
+                "born_on": (self.world.now - pet_age).date().isoformat(),
                 "sex": "female",
             },
         }
-        started = await self.post("signing", "/v1/applications", body)
-        path = f"/v1/applications/{started['application_id']}"
-        await self._identify(path, person, substitutes=substitutes)
-        await self._agree(path, person)
-        await self._authorise(path, person, rail)
-        return await self._agreement(path, person)
 
     async def _identify(self, path: str, person: Person, *, substitutes: bool) -> None:
         consents = [
@@ -248,6 +267,56 @@ class Shop:
             amounts_fen=tuple(line["amount_fen"] for line in found["instalments"]),
             hold_fen=found["hold_fen"],
         )
+
+    async def cancel(self, agreement: Agreement) -> None:
+        await self.post("signing", f"/v1/agreements/{agreement.agreement_id}/cancellation")
+        await self.world.settle()
+
+    async def terminate(self, agreement: Agreement, reason: str = "customer_wish") -> None:
+        path = f"/v1/agreements/{agreement.agreement_id}/termination"
+        await self.post("signing", path, {"reason": reason})
+        await self.world.settle()
+
+    async def open_payment(self, agreement: Agreement, seq: int) -> Any:
+        """Open the payment that the link of one instalment leads to."""
+        instalment_id = await self.world.value(
+            "billing",
+            "SELECT instalment_id FROM instalments WHERE agreement_id = $1 AND seq = $2",
+            agreement.agreement_id,
+            seq,
+        )
+        link = await self.post("billing", f"/v1/instalments/{instalment_id}/pay-link")
+        path = f"/v1/pay-links/{link['token']}/payments"
+        return await self.post("billing", path, {"amount_fen": link["amount_fen"]})
+
+    async def pay(self, agreement: Agreement, payment: Any) -> None:
+        """Let the customer pay what was opened."""
+        status, answer = await self.try_to_pay(agreement, payment)
+        assert status == 200, answer
+
+    async def try_to_pay(self, agreement: Agreement, payment: Any) -> tuple[int, Any]:
+        """Let the customer try; the rail may say that it is too late."""
+        client = payment["client"]
+        if agreement.rail == "alipay":
+            told = {"trade_no": client.get("trade_no") or client.get("tradeNO")}
+        else:
+            told = {"prepay_id": str(client["package"]).partition("=")[2]}
+        path = f"/_sandbox/users/{agreement.payer}/pay"
+        answered = await self.world.try_to_act(agreement.rail, "POST", path, told)
+        await self.world.settle()
+        return answered
+
+    async def revoke(self, agreement: Agreement) -> None:
+        """Let the customer end the mandate in the wallet, without a word to us."""
+        number = await self.world.value(
+            "signing",
+            "SELECT rail_agreement_no FROM mandates WHERE agreement_id = $1",
+            agreement.agreement_id,
+        )
+        name = "agreement_no" if agreement.rail == "alipay" else "contract_id"
+        path = f"/_sandbox/users/{agreement.payer}/unsign"
+        await self.world.act(agreement.rail, "POST", path, {name: number})
+        await self.world.settle()
 
     async def get(self, service: str, path: str) -> Any:
         status, answer = await self.world.call(service, "GET", path, key=self.key)
