@@ -17,29 +17,53 @@ import structlog
 
 from deploy.bench.billing_figure import billing_figure
 from deploy.bench.bus_figures import bus_figures
-from deploy.bench.ground import Ground
+from deploy.bench.ground import NOW, Ground
 from deploy.bench.report import Figure, table, write
+from deploy.bench.signing_figure import signing_figure
 from deploy.bench.sizes import QUICK, USUAL, Sizes
 from deploy.bench.wallet_figure import wallet_figure
 from deploy.embedded import Postgres, place_for_ordinary_user
-from deploy.platform import SERVER_OPTIONS
+from deploy.platform import SERVER_OPTIONS, Platform
 from deploy.secrets import load_or_make
 
-ALL: Final = ("bus", "wallet", "billing")
+ALL: Final = ("bus", "wallet", "billing", "signing")
 REPORT: Final = "report.json"
 
 
 async def bench(directory: Path, sizes: Sizes, wanted: Sequence[str]) -> list[Figure]:
     """Measure the *wanted* figures, write the report into *directory* and return them."""
     work = directory / "work"
-    figures = [*await _alone(work, sizes, wanted)]
+    figures = await _with_processes(work / "platform", sizes, wanted)
+    figures += await _alone(work / "alone", sizes, wanted)
+    shutil.rmtree(work, ignore_errors=True)
     write(figures, directory / REPORT)
+    return figures
+
+
+async def _with_processes(directory: Path, sizes: Sizes, wanted: Sequence[str]) -> list[Figure]:
+    """Measure what needs the services as processes."""
+    figures: list[Figure] = []
+    if not {"signing", "chain"}.intersection(wanted):
+        return figures
+    server = Postgres(directory / "postgres")
+    _forget(directory, server)
+    try:
+        async with Platform(directory, now=NOW) as platform:
+            if "signing" in wanted:
+                print("Asking signing for quotes", flush=True)
+                figures.append(
+                    await signing_figure(platform, requests=sizes.requests, rounds=sizes.rounds)
+                )
+    finally:
+        _forget(directory, server)
     return figures
 
 
 async def _alone(work: Path, sizes: Sizes, wanted: Sequence[str]) -> list[Figure]:
     """Measure what needs no service as a process, on a cluster of its own."""
     figures: list[Figure] = []
+    if not {"bus", "wallet", "billing"}.intersection(wanted):
+        return figures
     server = Postgres(work / "postgres", options=dict(SERVER_OPTIONS))
     passwords = _begin(work, server)
     await asyncio.to_thread(server.start)
