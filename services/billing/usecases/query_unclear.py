@@ -95,8 +95,20 @@ async def _send_again(deps: Deps, attempt: Attempt, *, now: datetime) -> Finding
     same = mandate is not None and mandate.rail_agreement_no == attempt.rail_agreement_no
     if reasons or not same:
         log.info("charge.not_repeated", reasons=list(reasons))
-        return Failed(FailureClass.RETRY_LATER, NOT_ARRIVED)
+        return _never_arrived(attempt, now)
     return await deps.rails[attempt.rail].charge(attempt)
+
+
+def _never_arrived(attempt: Attempt, now: datetime) -> Finding:
+    """
+    An order that may not be repeated is dead only when it could no longer be booked.
+
+    A straggler on the wire may still reach the rail while the order lives; another
+    number before then could charge twice (source: Alipay, timeout_express).
+    """
+    if attempt.expires_at <= now:
+        return Failed(FailureClass.RETRY_LATER, NOT_ARRIVED)
+    return Unclear("not_repeated")
 
 
 async def _call_for_help(deps: Deps, learned: list[Learned], *, now: datetime) -> None:
