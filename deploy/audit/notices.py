@@ -23,10 +23,10 @@ CHARGES_WITH_PROOFS = """
             AND coalesce(failure_code, '') <> 'not_arrived'),
     -- A notice for one day covers retries on the next: it states the retry rule.
     charges AS (
-         SELECT a.*, (SELECT min(b.created_at) FROM reached b
-                       WHERE b.instalment_id = a.instalment_id
-                         AND b.on_day BETWEEN a.on_day - 1 AND a.on_day) AS charge_at
-           FROM reached a),
+         SELECT *, min(created_at) OVER (
+                       PARTITION BY instalment_id ORDER BY on_day
+                       RANGE BETWEEN interval '1 day' PRECEDING AND CURRENT ROW) AS charge_at
+           FROM reached),
     proofs AS (
          SELECT n.instalment_id, n.charge_on, n.amount_fen,
                 min(p.accepted_at) FILTER (WHERE n.kind = 'advance') AS advance_at,

@@ -430,6 +430,25 @@ async def test_a_finding_lists_twenty_and_counts_all(platform: Platform):
     assert finding.detail.startswith("50 of 54 differ: YFODD000 at the rail, not in billing; ")
 
 
+@pytest.mark.parametrize(("days", "covered"), [(1, True), (2, False)])
+async def test_a_notice_covers_retries_on_the_next_day_and_no_later(
+    platform: Platform, days: int, covered: bool
+):
+    await platform.db.execute(
+        "INSERT INTO billing.attempts SELECT (jsonb_populate_record(a, jsonb_build_object("
+        "'attempt_id', $1::uuid, 'trade_no', 'YFRETRY01', 'attempt_no', 9, 'state', 'failed', "
+        "'on_day', on_day + $2::integer, 'created_at', created_at + make_interval(days => $2)"
+        "))).* FROM billing.attempts a WHERE attempt_id = $3",
+        STRANGER,
+        days,
+        attempt(A, 1),
+    )
+
+    finding = await find(platform, NOTICES)
+
+    assert finding.ids == (() if covered else (str(STRANGER),))
+
+
 async def test_figures_tell_doubles_and_missing_proofs(platform: Platform):
     platform.books["alipay"]["refunds"].clear()
     sms = platform.books["sms"]["messages"]
