@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from services.billing.contract import ChargeCollected, RefundSucceeded
+from services.billing.domain.attempt import AttemptState
 from services.billing.domain.findings import Failed
 from services.billing.domain.history import Actor
 from services.billing.domain.instalment import InstalmentState
@@ -97,6 +98,21 @@ async def test_killed_between_opening_a_payment_and_answering_the_customer(world
 
     assert again.attempt.trade_no == attempt.trade_no
     assert again.client == dict(first.client)
+
+
+async def test_an_order_that_may_not_be_repeated_stays_unclear_while_it_could_be_booked(world):
+    agreement = await until_due(world)
+    await claim_charges(world.deps)
+    async with world.db.transaction() as conn:
+        await conn.execute("UPDATE mandates SET state = 'revoked'")
+
+    await world.live(minutes=50)
+    (unclear,) = await world.attempts(await world.instalment(agreement))
+    await world.live(hours=2)
+    (ended,) = await world.attempts(await world.instalment(agreement))
+
+    assert unclear.state is AttemptState.UNKNOWN
+    assert (ended.state, ended.failure_code) == (AttemptState.FAILED, "not_arrived")
 
 
 @pytest.mark.parametrize("rail", Rail)
