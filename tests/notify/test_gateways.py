@@ -3,16 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, ClientTimeout
 from aiohttp.test_utils import unused_port
 
-from deploy.sandbox.alipay import AlipayGateway
 from deploy.sandbox.aliyun_sms import AliyunSms as AliyunSimulator
-from deploy.sandbox.kit import Options
 from deploy.sandbox.wechat_messages import WeChatMessages as WeChatSimulator
 from services.notify.domain.provider import (
     Accepted,
@@ -186,13 +183,16 @@ async def test_a_provider_nobody_listens_at_is_down():
 
 
 async def test_receipts_and_replies_are_read_as_they_are_pushed():
-    async with hook({"code": 0}) as us, hook({"code": 0}) as replies:
-        async with sms_rig(sms_report_url=us.url, sms_reply_url=replies.url) as rig:
-            taken = await rig.sender.send(LETTER)
-            await rig.simulator.advance(seconds=8)
-            await rig.simulator.post(f"/_sandbox/phones/{PHONE}/reply", {"content": "退订"})
-            (push,) = await us.wait_for(1)
-            (up,) = await replies.wait_for(1)
+    async with (
+        hook({"code": 0}) as us,
+        hook({"code": 0}) as replies,
+        sms_rig(sms_report_url=us.url, sms_reply_url=replies.url) as rig,
+    ):
+        taken = await rig.sender.send(LETTER)
+        await rig.simulator.advance(seconds=8)
+        await rig.simulator.post(f"/_sandbox/phones/{PHONE}/reply", {"content": "退订"})
+        (push,) = await us.wait_for(1)
+        (up,) = await replies.wait_for(1)
 
     (receipt,) = aliyun_sms.read_receipts(push.raw)
     assert isinstance(taken, Accepted)

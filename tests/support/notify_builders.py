@@ -128,7 +128,7 @@ class NotifyForTests:
     async def meet(self, **changes: str) -> None:
         """Hear of the merchant, the customer and the agreement, so that messages can go."""
         await self.hear(a_merchant())
-        await self.hear(a_customer(**changes))
+        await self.hear(a_customer(CUSTOMER, occurred_at=NOON, **changes))
         await self.hear(a_signing(instalments=()))
 
     async def forget_what_was_heard(self) -> None:

@@ -14,9 +14,7 @@ SMS_PER_DAY: Final = 5
 """Our own cap for one person, far below Aliyun's 50; mandatory messages pass it."""
 DUNNING_PER_DAY: Final = 1
 DUNNING_PER_WEEK: Final = 3
-"""SMS about an unpaid period to one person (rule DN-02, GB/T 45251-2025)."""
-DAY: Final = timedelta(hours=24)
-WEEK: Final = timedelta(days=7)
+"""SMS about an unpaid period to one person, days being China's (rule DN-02, GB/T 45251-2025)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.notify.contract.states import Channel, Kind, MessageState
 from services.notify.domain.message import Message
+from shared.calendar import at_in_china, day_in_china
 from shared.db import Connection, Row
 
 Key: TypeAlias = tuple[UUID, UUID]
@@ -204,12 +205,12 @@ async def _remember(conn: Connection, messages: Sequence[Message], *, now: datet
 async def sms_counts(
     conn: Connection, keys: Sequence[Key], *, now: datetime
 ) -> dict[Key, tuple[int, int, int]]:
-    """Return per customer: SMS sent in 24 h, of those about unpaid periods, and these in 7 days."""
+    """Return per customer: SMS sent today, of those about unpaid periods, and these in 7 days."""
     rows = await conn.fetch(
         """
         SELECT m.merchant_id, m.customer_id,
-               count(*) FILTER (WHERE m.submitted_at > $3) AS today,
-               count(*) FILTER (WHERE m.submitted_at > $3 AND kind = 'dunning') AS dunning_today,
+               count(*) FILTER (WHERE m.submitted_at >= $3) AS today,
+               count(*) FILTER (WHERE m.submitted_at >= $3 AND kind = 'dunning') AS dunning_today,
                count(*) FILTER (WHERE kind = 'dunning') AS dunning_week
           FROM messages m
           JOIN (SELECT DISTINCT * FROM unnest($1::uuid[], $2::uuid[])
@@ -220,7 +221,7 @@ async def sms_counts(
         """,
         [key[0] for key in keys],
         [key[1] for key in keys],
-        now - timedelta(hours=24),
+        at_in_china(day_in_china(now), 0),
         now - timedelta(days=7),
         now - timedelta(days=14),
     )
