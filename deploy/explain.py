@@ -123,8 +123,8 @@ async def _read(conn: Connection, instalment_id: UUID) -> _Story:
     lines = [
         *await _notices(conn, instalment_id),
         *await _refusals(conn, instalment_id),
-        *await _moves(conn, instalment_id),
         *await _attempts(conn, instalment_id),
+        *await _moves(conn, instalment_id),
         *await _transfers(conn, instalment_id),
         *await _shipment(conn, instalment_id),
         *await _refunds(conn, instalment_id),
