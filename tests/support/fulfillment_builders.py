@@ -329,6 +329,7 @@ def a_signing(**changes: Any) -> AgreementSigned:
         "hold_fen": 16000,
         "auto_ship": True,
         "instalments": (SignedInstalment(seq=1, due_on=date(2026, 3, 10), amount_fen=29800),),
+        "substitutes_agreed": True,
         "signed_at": TEN,
         "cooling_off_ends_at": TEN + timedelta(hours=48),
     }

@@ -7,7 +7,10 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """A signed agreement: whose parcels, of which plan; ``end_reason`` once it has ended."""
+    """A signed agreement: whose parcels, of which plan; ``end_reason`` once it has ended.
+
+    ``substitutes_agreed``: we may ourselves send what stands in as a substitute.
+    """
 
     merchant_id: UUID
     agreement_id: UUID
@@ -16,6 +19,7 @@ class Agreement:
     plan_id: UUID
     plan_version: int
     signed_at: datetime
+    substitutes_agreed: bool = False
     end_reason: str | None = None
 
 

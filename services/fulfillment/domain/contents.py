@@ -32,10 +32,11 @@ class Substitute:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """So many of one SKU, as a plan's bundle says."""
+    """So many of one SKU, as a plan's bundle says; *substitutes* are best first."""
 
     sku: str
     quantity: int
+    substitutes: tuple[str, ...] = ()
 
 
 class Why(StrEnum):
@@ -74,12 +75,17 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What may be chosen from: one merchant's catalogue, and one agreement's consents."""
+    """
+    What may be chosen from: one merchant's catalogue, and one agreement's consents.
+
+    *agreed*: the customer lets us choose a substitute; their own wish needs no such consent.
+    """
 
     catalogue: Mapping[str, Sku]
     substitutes: Sequence[Substitute]
     signed_at: datetime
     allergies: tuple[str, ...] = ()
+    agreed: bool = True
 
     def suits(self, sku: Sku) -> bool:
         """
@@ -90,6 +96,10 @@ class Choice:
         feared = {word for one in self.allergies if (word := _norm(one))}
         made_of = [_norm(word) for word in (*sku.allergens, *sku.ingredients)]
         return not any(fear in word for fear in feared for word in made_of)
+
+    def ours_instead(self, sku: str) -> list[Sku]:
+        """Return what we may send for *sku* without asking again, best first."""
+        return self.allowed_instead(sku) if self.agreed else []
 
     def allowed_instead(self, sku: str) -> list[Sku]:
         """
@@ -147,7 +157,7 @@ def contents(bundle: Sequence[Wanted], swaps: Mapping[str, str], choice: Choice)
         if choice.suits(choice.catalogue[item.sku]):
             items.append(item)
             continue
-        instead = choice.allowed_instead(wanted.sku)
+        instead = choice.ours_instead(wanted.sku)
         if instead:
             items.append(_instead(item, instead[0], Why.ALLERGY))
         else:
@@ -172,7 +182,7 @@ def without_short(
             continue
         fitting = [
             sku
-            for sku in choice.allowed_instead(item.instead_of or item.sku)
+            for sku in choice.ours_instead(item.instead_of or item.sku)
             if sku.sku != item.sku
             and sku.supply_cost_fen <= item.supply_cost_fen
             and stock.get(sku.sku, 0) >= item.quantity

@@ -18,8 +18,8 @@ async def add(conn: Connection, agreement: Agreement, *, stage_due_at: datetime 
     done = await conn.execute(
         """
         INSERT INTO agreements (merchant_id, agreement_id, customer_id, pet_id, plan_id,
-                                plan_version, signed_at, stage_due_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                                plan_version, signed_at, substitutes_agreed, stage_due_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
             ON CONFLICT DO NOTHING
         """,
         agreement.merchant_id,
@@ -29,6 +29,7 @@ async def add(conn: Connection, agreement: Agreement, *, stage_due_at: datetime 
         agreement.plan_id,
         agreement.plan_version,
         agreement.signed_at,
+        agreement.substitutes_agreed,
         stage_due_at,
     )
     return done == "INSERT 0 1"
@@ -202,5 +203,6 @@ def _agreement(row: Row) -> Agreement:
         row["plan_id"],
         row["plan_version"],
         row["signed_at"],
+        row["substitutes_agreed"],
         row["end_reason"],
     )

@@ -127,10 +127,7 @@ async def add_plan(
             ON CONFLICT DO NOTHING
         """,
         *key,
-        {
-            stage.value: [{"sku": one.sku, "quantity": one.quantity} for one in bundle]
-            for stage, bundle in bundles.items()
-        },
+        {stage.value: [_bundled(one) for one in bundle] for stage, bundle in bundles.items()},
     )
 
 
@@ -149,11 +146,17 @@ async def plans(conn: Connection, keys: Sequence[PlanKey]) -> dict[PlanKey, Bund
     )
     return {
         (row["merchant_id"], row["plan_id"], row["version"]): {
-            Stage(stage): tuple(Wanted(one["sku"], one["quantity"]) for one in bundle)
+            Stage(stage): tuple(
+                Wanted(one["sku"], one["quantity"], tuple(one["substitutes"])) for one in bundle
+            )
             for stage, bundle in row["bundles"].items()
         }
         for row in rows
     }
+
+
+def _bundled(one: Wanted) -> dict[str, object]:
+    return {"sku": one.sku, "quantity": one.quantity, "substitutes": list(one.substitutes)}
 
 
 def _values(sku: Sku) -> tuple[object, ...]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from services.fulfillment.domain.contents import Choice
+from services.fulfillment.domain.contents import Choice, Substitute
 from services.fulfillment.domain.growth import StageChange
 from services.fulfillment.domain.shipment import Shipment
 from services.fulfillment.store import agreements, catalogue, people
@@ -41,10 +42,18 @@ async def grounds(conn: Connection, wanted: Sequence[Shipment]) -> dict[UUID, Gr
             continue
         choice = Choice(
             catalogues[one.merchant_id],
-            substitutes[one.merchant_id],
+            [*_signed(plan, agreement.signed_at), *substitutes[one.merchant_id]],
             agreement.signed_at,
             pet.allergies,
+            agreement.substitutes_agreed,
         )
         stages = tuple(changes.get((one.merchant_id, one.agreement_id), ()))
         found[one.shipment_id] = Grounds(plan, stages, choice)
     return found
+
+
+def _signed(plan: Bundles, signed_at: datetime) -> list[Substitute]:
+    """Return the substitutes that stand in the signed plan itself."""
+    wanted = [one for bundle in plan.values() for one in bundle]
+    pairs = dict.fromkeys((one.sku, by) for one in wanted for by in one.substitutes)
+    return [Substitute(sku, by, signed_at) for sku, by in pairs]

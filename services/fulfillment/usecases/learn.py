@@ -37,7 +37,9 @@ class _Contact(BaseModel):
 async def learn_plan(conn: Connection, plan: PlanPublished, _: Deps) -> None:
     """Remember the bundles of a plan's version; stages unknown to us are left out."""
     bundles = {
-        _STAGES[bundle.stage]: tuple(Wanted(one.sku, one.quantity) for one in bundle.items)
+        _STAGES[bundle.stage]: tuple(
+            Wanted(one.sku, one.quantity, one.substitutes) for one in bundle.items
+        )
         for bundle in plan.bundles
         if bundle.stage in _STAGES
     }
@@ -90,6 +92,7 @@ async def learn_agreement(conn: Connection, signed: AgreementSigned, deps: Deps)
         signed.plan_id,
         signed.plan_version,
         signed.signed_at,
+        signed.substitutes_agreed,
     )
     due_at = deps.clock.now() if signed.auto_ship else None
     await agreements.add(conn, agreement, stage_due_at=due_at)

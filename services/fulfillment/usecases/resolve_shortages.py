@@ -117,7 +117,7 @@ def _asked_for(packed: Mapping[UUID, tuple[Item, ...]], known: Mapping[UUID, Gro
     for shipment_id, held in packed.items():
         if ground := known.get(shipment_id):
             for item in held:
-                allowed = ground.choice.allowed_instead(item.instead_of or item.sku)
+                allowed = ground.choice.ours_instead(item.instead_of or item.sku)
                 skus |= {sku.sku for sku in allowed}
     return sorted(skus)
 

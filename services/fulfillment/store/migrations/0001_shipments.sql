@@ -25,7 +25,7 @@ CREATE TABLE substitutes (
     CHECK (sku <> substitute_sku)
 );
 
--- Bundles of immutable plan versions: {stage: [{sku, quantity}]}.
+-- Bundles of immutable plan versions: {stage: [{sku, quantity, substitutes}]}.
 CREATE TABLE plan_bundles (
     merchant_id uuid NOT NULL,
     plan_id uuid NOT NULL,
@@ -64,6 +64,7 @@ CREATE TABLE agreements (
     plan_id uuid NOT NULL,
     plan_version integer NOT NULL,
     signed_at timestamptz NOT NULL,
+    substitutes_agreed boolean NOT NULL,
     ended_at timestamptz,
     end_reason text,
     stage_due_at timestamptz,
