@@ -68,7 +68,7 @@ async def test_wechat_pay_announces_each_charge_itself(shop: Shop):
     await world.until(at("2027-02-25"))
 
     days = [row["day"] for row in world.books("wechatpay", "prenotices")]
-    assert days == ["2027-01-20", "2027-02-20"]
+    assert days == ["2027-01-18", "2027-02-18"]
     rail = await world.rows(
         "billing",
         """
