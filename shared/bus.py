@@ -7,6 +7,8 @@ bad one harms nobody; after its last try the event lies in ``dead_letters``.
 """
 
 import asyncio
+import json
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -280,20 +282,33 @@ def _subscribe(broker: NatsBroker, bus: Bus[Any], consumer: str, on: Subscriptio
         await bus.receive(consumer, message.raw_message)  # type: ignore[arg-type]
 
 
-_original_fetch = JetStreamContext.PullSubscription.fetch
 _largest: Final = "_yuefu_largest_batch"
+_asked: Final = "_yuefu_asked"
+_ENDED: Final = frozenset({"404", "408"})
+"""Statuses with which the server ends a request in the usual course of things."""
+_REST_S: Final = 0.2
+"""Before asking again a server that refused a request for another reason."""
+
+
+@dataclass
+class _Asked:
+    """What the server still owes to our request for messages, and until when it stands."""
+
+    left: int = 0
+    until: float = 0.0
 
 
 def _cover_fetch() -> None:
     """
-    Make nats-py's ``fetch`` fit FastStream's batches; doing so again changes nothing.
+    Put our own ``fetch`` in the place of nats-py's; doing so again changes nothing.
 
-    Two things.  nats-py since 2.15 may raise the built-in TimeoutError where
+    Three reasons.  nats-py since 2.15 may raise the built-in TimeoutError where
     FastStream expects its own (nats.py #1008), which kills the consuming task.
-    And FastStream asks again and again until its batch is full or its time is up
+    FastStream asks again and again until its batch is full or its time is up
     (nats.py #1034), so that an event would wait for the whole time-out: we answer
     such a request for the rest of a batch with "nothing more", and the batch goes
-    to its handler at once.  Under load the next fetch finds a full batch anyway.
+    to its handler at once.  And nats-py's own, once a late status message of an
+    earlier request has crossed it, keeps the first message until its time is up.
     """
     JetStreamContext.PullSubscription.fetch = _fetch  # type: ignore[method-assign]
 
@@ -302,15 +317,69 @@ async def _fetch(
     self: JetStreamContext.PullSubscription,
     batch: int = 1,
     timeout: float | None = 5,  # noqa: ASYNC109 - the signature is nats-py's
-    heartbeat: float | None = None,
+    heartbeat: float | None = None,  # noqa: ARG001 - the signature is nats-py's
 ) -> list[Msg]:
+    """
+    Return what has arrived, at most *batch*, as soon as something has.
+
+    One request stands at the server at a time; what it brings after we returned is
+    the next batch, under load a full one.
+    """
     largest = max(batch, getattr(self, _largest, 0))
     setattr(self, _largest, largest)
     if batch < largest:
         raise nats.errors.TimeoutError
+    wait_s = timeout or WAIT_S
+    asked: _Asked = self.__dict__.setdefault(_asked, _Asked())
+    deadline = time.monotonic() + wait_s
+    first: list[Msg] = []
+    while not (messages := _bodies(asked, first + _queued(self, batch - len(first)))):
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise nats.errors.TimeoutError
+        if asked.left <= 0 or time.monotonic() >= asked.until:
+            await _ask(self, asked, batch, wait_s=wait_s)
+        first = await _next(self, min(left_s, max(0.001, asked.until - time.monotonic())))
+    return messages
+
+
+async def _ask(
+    self: JetStreamContext.PullSubscription, asked: _Asked, batch: int, *, wait_s: float
+) -> None:
+    request = {"batch": batch, "expires": int(wait_s * 1_000_000_000)}
+    await self._nc.publish(self._nms, json.dumps(request).encode(), self._deliver)
+    asked.left, asked.until = batch, time.monotonic() + wait_s
+
+
+async def _next(self: JetStreamContext.PullSubscription, wait_s: float) -> list[Msg]:
     try:
-        return await _original_fetch(self, batch, timeout, heartbeat)
-    except nats.errors.TimeoutError:
-        raise
+        return [await self._sub.next_msg(timeout=wait_s)]
     except TimeoutError:
-        raise nats.errors.TimeoutError from None
+        return []
+
+
+def _queued(self: JetStreamContext.PullSubscription, most: int) -> list[Msg]:
+    """Take what lies in the local queue."""
+    queue = self._sub._pending_queue  # noqa: SLF001 - nats-py has no other way
+    taken: list[Msg] = []
+    while len(taken) < most and not queue.empty():
+        message = queue.get_nowait()
+        self._sub._pending_size -= len(message.data)  # noqa: SLF001
+        queue.task_done()
+        taken.append(message)
+    return taken
+
+
+def _bodies(asked: _Asked, messages: Sequence[Msg]) -> list[Msg]:
+    """Return the messages that are events; the others say how our request fares."""
+    found = []
+    for message in messages:
+        status = JetStreamContext.is_status_msg(message)
+        if status is None:
+            asked.left -= 1
+            found.append(message)
+        elif status in _ENDED:
+            asked.left = 0
+        else:
+            asked.left, asked.until = 1, time.monotonic() + _REST_S
+    return found
