@@ -245,7 +245,8 @@ def _add_test_clock(app: web.Application, process: Process, clock: TestClock) ->
         wanted = await request.json()
         process.jobs.hold(held=bool(wanted.get("hold", False)))
         clock.set(max(clock.now(), datetime.fromisoformat(wanted["now"])))
-        process.jobs.ring()
+        if not wanted.get("hold", False):
+            process.jobs.ring()
         return web.json_response(process.state_of_work())
 
     app.router.add_get("/ops/clock", read)

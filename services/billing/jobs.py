@@ -18,5 +18,5 @@ JOBS: tuple[Job[Deps], ...] = (
     Due("query_unclear", query_unclear, attempts.next_query_at),
     Due("send_refunds", send_refunds, refunds.next_send_at),
     Due("climb_dunning", climb_dunning, instalments.next_dunning_at),
-    Daily("check_invariants", 3, 30, check_invariants),
+    Daily("check_invariants", 4, 0, check_invariants),
 )

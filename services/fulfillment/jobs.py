@@ -40,5 +40,5 @@ JOBS = (
     ),
     Due("watch_parcels", watch_parcels.watch_parcels, parcels.next_due_at),
     Due("close_delivered", close_delivered.close_delivered, _in(close_delivered.STATES)),
-    Daily("look_after", 3, 30, look_after.look_after),
+    Daily("look_after", 4, 0, look_after.look_after),
 )

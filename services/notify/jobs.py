@@ -10,5 +10,5 @@ from shared.jobs import Daily, Due, Job
 JOBS: tuple[Job[Deps], ...] = (
     Due("submit_due_messages", submit_due_messages, messages.next_due_at),
     Due("query_missing_receipts", query_missing_receipts, messages.next_receipt_due_at),
-    Daily("check_invariants", 4, 30, check_invariants),
+    Daily("check_invariants", 4, 0, check_invariants),
 )

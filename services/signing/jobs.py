@@ -14,6 +14,6 @@ JOBS: Final[tuple[Job[Deps], ...]] = (
     Due("activate_agreements", activate_agreements, agreements.next_cooled_off),
     Due("expire_applications", expire_applications, applications.next_expiry),
     Due("ask_providers", ask_providers, mandates.next_due_at),
-    Daily("sweep_mandates", 3, 0, sweep_mandates),
+    Daily("sweep_mandates", 4, 0, sweep_mandates),
     Daily("check_invariants", 4, 0, check_invariants),
 )
