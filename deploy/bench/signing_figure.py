@@ -19,7 +19,7 @@ from shared.clock import SystemClock
 from shared.db import Database
 from shared.ids import new_id
 
-CONNECTIONS: Final = 16
+CONNECTIONS: Final = 32
 KEYS: Final = 8
 """Callers: one key alone may ask a thousand times a second."""
 

@@ -16,6 +16,7 @@ from services.signing.domain.plan import (
 )
 from services.signing.domain.schedule import require_chargeable, schedule
 from services.signing.store import merchants, plans
+from services.signing.store.plans import PublishedPlans
 from shared import outbox
 from shared.db import Connection
 from shared.ids import new_id
@@ -93,6 +94,7 @@ async def quote_plan(
     conn: Connection,
     quote_id: UUID,
     *,
+    published: PublishedPlans,
     merchant_id: UUID,
     plan_id: UUID,
     version: int,
@@ -103,12 +105,14 @@ async def quote_plan(
     """
     Return every amount and date of a plan, and what it costs in a year.
 
+    It writes one row and nothing else, so *conn* needs no transaction.
+
     Raises:
         PlanUnknown, RailNotForMerchant, ChargeDayNotOnRail, AmountAboveRail, RateAboveCap:
             It could not be signed so.
     """
     merchant = await merchants.read(conn, merchant_id)
-    plan = await plans.read_published(conn, plan_id, version, merchant_id=merchant_id)
+    plan = await published.read(conn, plan_id, version, merchant_id=merchant_id)
     payee_of(merchant, rail)
     require_chargeable(rail, charge_day=charge_day, amounts_fen=plan.amounts_fen)
     rate = annual_rate(plan.cash_price_fen, plan.amounts_fen)
