@@ -1,6 +1,21 @@
 """Billing as a whole: its three tables and what they need."""
 
 from services.billing.consumers import CONSUMERS
+from services.billing.contract import (
+    AgreementFullyPaid,
+    ChargeCollected,
+    ChargeExhausted,
+    ChargeFailed,
+    InstalmentOverdue,
+    InstalmentPostponed,
+    InstalmentSettled,
+    NoticeRequested,
+    RefundFailed,
+    RefundSucceeded,
+    RiskCleared,
+    RiskFlagged,
+    TaskOpened,
+)
 from services.billing.deps import Deps, open_deps
 from services.billing.jobs import JOBS
 from services.billing.routes import api
@@ -14,4 +29,19 @@ SERVICE: Service[BillingSettings, Deps] = Service(
     consumers=CONSUMERS,
     jobs=JOBS,
     open_deps=open_deps,
+    says=(
+        AgreementFullyPaid,
+        ChargeCollected,
+        ChargeExhausted,
+        ChargeFailed,
+        InstalmentOverdue,
+        InstalmentPostponed,
+        InstalmentSettled,
+        NoticeRequested,
+        RefundFailed,
+        RefundSucceeded,
+        RiskCleared,
+        RiskFlagged,
+        TaskOpened,
+    ),
 )
