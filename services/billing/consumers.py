@@ -43,8 +43,8 @@ CONSUMERS: tuple[Subscription[Deps], ...] = (
     On(AgreementCompleted, complete_agreement),
     OnMany(MessageAccepted, record_accepted),
     OnMany(MessageDelivered, record_delivered),
-    On(ShipmentPlanned, note_planned),
-    On(ShipmentDelivered, note_delivered),
-    On(ShipmentCancelled, note_cancelled),
+    OnMany(ShipmentPlanned, note_planned),
+    OnMany(ShipmentDelivered, note_delivered),
+    OnMany(ShipmentCancelled, note_cancelled),
     On(RefundRequested, refund_settlement),
 )
