@@ -408,8 +408,8 @@ class World:
         )
         findings = await audit(running, again_after_s=0)
         assert len(findings) > 0
-        differing = [(one.check, one.detail, one.ids) for one in findings if not one.ok]
-        assert differing == []
+        differing = [f"{one.check}: {one.detail} {one.ids}" for one in findings if not one.ok]
+        assert not differing, "\n".join(differing)
 
     # HTTP
 
@@ -424,6 +424,7 @@ class World:
         idempotency_key: str = "",
     ) -> tuple[int, Any]:
         """Call a service as its callers do; return the status and what was answered."""
+        await self.revive()
         headers = {"Authorization": f"Bearer {key}"}
         if idempotency_key:
             headers["Idempotency-Key"] = idempotency_key
