@@ -17,7 +17,9 @@ import structlog
 
 from deploy.bench.billing_figure import billing_figure
 from deploy.bench.bus_figures import bus_figures
+from deploy.bench.chain_figure import chain_figure
 from deploy.bench.ground import NOW, Ground
+from deploy.bench.rail import lay_agreements
 from deploy.bench.report import Figure, table, write
 from deploy.bench.signing_figure import signing_figure
 from deploy.bench.sizes import QUICK, USUAL, Sizes
@@ -26,8 +28,10 @@ from deploy.embedded import Postgres, place_for_ordinary_user
 from deploy.platform import SERVER_OPTIONS, Platform
 from deploy.secrets import load_or_make
 
-ALL: Final = ("bus", "wallet", "billing", "signing")
+ALL: Final = ("bus", "wallet", "billing", "signing", "chain")
 REPORT: Final = "report.json"
+QUEUE_ONLY: Final = {"notify": {"NOTIFY_JOB_PAUSE_S": "3600"}}
+"""Messages are queued and not sent: the chain ends there."""
 
 
 async def bench(directory: Path, sizes: Sizes, wanted: Sequence[str]) -> list[Figure]:
@@ -47,12 +51,20 @@ async def _with_processes(directory: Path, sizes: Sizes, wanted: Sequence[str]) 
         return figures
     server = Postgres(directory / "postgres")
     _forget(directory, server)
+    books = directory / "sandbox" / "alipay.sqlite"
+    customers = 2 * sizes.chain * sizes.rounds
+    await asyncio.to_thread(lay_agreements, directory / "keys", books, customers, silent=False)
     try:
-        async with Platform(directory, now=NOW) as platform:
+        async with Platform(directory, now=NOW, extra_env=QUEUE_ONLY) as platform:
             if "signing" in wanted:
                 print("Asking signing for quotes", flush=True)
                 figures.append(
                     await signing_figure(platform, requests=sizes.requests, rounds=sizes.rounds)
+                )
+            if "chain" in wanted:
+                print("Charging, crediting, planning, telling", flush=True)
+                figures.append(
+                    await chain_figure(platform, charges=sizes.chain, rounds=sizes.rounds)
                 )
     finally:
         _forget(directory, server)

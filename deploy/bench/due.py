@@ -1,6 +1,6 @@
 """Customers of billing in the middle of their agreements, laid down by SQL."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from deploy.bench.ground import NOW
@@ -33,7 +33,8 @@ async def prepare_customers(db: Database, count: int) -> None:
                    plan_name, rail, charge_day, periods, total_fen, hold_fen, auto_ship, state,
                    signed_at)
             SELECT gen_random_uuid(), (n::int)::text, $1, gen_random_uuid(), gen_random_uuid(),
-                   '安心月付', 'alipay', 10, $3::smallint, $3::bigint * $4::bigint, $5, true, 'active', $2
+                   '安心月付', 'alipay', 10, $3::smallint, $3::bigint * $4::bigint, $5, true,
+                   'active', $2
               FROM generate_series(0, $6::int - 1) AS n
             """,
             MERCHANT,
@@ -71,19 +72,22 @@ async def prepare_customers(db: Database, count: int) -> None:
         )
 
 
-async def make_due(db: Database, *, first: int, count: int) -> None:
-    """Let the first period of customers *first* and after be due, with every notice proven."""
+async def make_due(db: Database, *, first: int, count: int, at: datetime = NOW) -> None:
+    """Let the first period of customers *first* and after be due *at*, every notice proven."""
     async with db.transaction() as conn:
         await conn.execute(
             """
-            UPDATE instalments AS i SET state = 'noticed', next_try_at = $1
+            UPDATE instalments AS i
+               SET state = 'noticed', next_try_at = $1, next_notice_at = NULL, charge_at = $1,
+                   charge_on = $4
               FROM agreements AS a
              WHERE a.agreement_id = i.agreement_id AND i.seq = 1
                AND a.agreement_no::int BETWEEN $2::int AND $2::int + $3::int - 1
             """,
-            NOW,
+            at,
             first,
             count,
+            day_in_china(at),
         )
         await conn.execute(
             """
@@ -93,8 +97,9 @@ async def make_due(db: Database, *, first: int, count: int) -> None:
                    '{sms,mini_program}', charge_on, amount_fen, charge_at - interval '7 days',
                    charge_at - interval '2 days'
               FROM instalments, unnest('{advance,reminder}'::text[]) AS kind
-             WHERE next_try_at IS NOT NULL
-            """
+             WHERE next_try_at = $1
+            """,
+            at,
         )
         await conn.execute(
             """
@@ -102,6 +107,7 @@ async def make_due(db: Database, *, first: int, count: int) -> None:
             SELECT n.notice_id, channel, gen_random_uuid(), n.requested_at, n.requested_at
               FROM instalments AS i
               JOIN notices AS n USING (instalment_id), unnest(n.channels) AS channel
-             WHERE i.next_try_at IS NOT NULL
-            """
+             WHERE i.next_try_at = $1
+            """,
+            at,
         )

@@ -12,8 +12,11 @@ class Sizes:
     events: int
     credits: int
     requests: int
+    chain: int
     charges: int
 
 
-USUAL: Final = Sizes(rounds=3, events=15_000, credits=15_000, requests=4_000, charges=2_000)
-QUICK: Final = Sizes(rounds=1, events=1_000, credits=1_000, requests=500, charges=500)
+USUAL: Final = Sizes(
+    rounds=3, events=15_000, credits=15_000, requests=4_000, chain=1_500, charges=2_000
+)
+QUICK: Final = Sizes(rounds=1, events=1_000, credits=1_000, requests=500, chain=300, charges=500)
