@@ -105,6 +105,7 @@ async def _platform(options: Options) -> AsyncIterator[Platform]:
     quick["providers"] = {
         "SANDBOX_JST_CALLS_PER_SECOND": "0",
         "SANDBOX_JST_CALLS_PER_MINUTE": "0",
+        "SANDBOX_SMS_RECEIPT_AFTER_S": "3",  # the moment at which WeChat's receipts come
     }
     async with Platform(options.directory, now=BEGIN, extra_env=quick, fsync=False) as platform:
         yield platform

@@ -18,12 +18,12 @@ Doc = dict[str, Any]
 
 _EVENTS: Final = """
     SELECT subject, occurred_at, body FROM (
-        SELECT 'signing' AS service, seq, subject, occurred_at, body FROM signing.outbox
-        UNION ALL SELECT 'billing', seq, subject, occurred_at, body FROM billing.outbox
-        UNION ALL SELECT 'wallet', seq, subject, occurred_at, body FROM wallet.outbox
-        UNION ALL SELECT 'fulfillment', seq, subject, occurred_at, body FROM fulfillment.outbox
+        SELECT created_at, subject, occurred_at, body FROM signing.outbox
+        UNION ALL SELECT created_at, subject, occurred_at, body FROM billing.outbox
+        UNION ALL SELECT created_at, subject, occurred_at, body FROM wallet.outbox
+        UNION ALL SELECT created_at, subject, occurred_at, body FROM fulfillment.outbox
     ) AS said
-    ORDER BY occurred_at, service, seq
+    ORDER BY occurred_at, created_at
     """
 _UNCLEAR: Final = """
     SELECT a.agreement_id, i.seq, h.moved_at
