@@ -52,7 +52,7 @@ async def _with_processes(directory: Path, sizes: Sizes, wanted: Sequence[str]) 
     server = Postgres(directory / "postgres")
     _forget(directory, server)
     books = directory / "sandbox" / "alipay.sqlite"
-    customers = 2 * sizes.chain * sizes.rounds
+    customers = 2 * sizes.chain * sizes.chain_rounds
     await asyncio.to_thread(lay_agreements, directory / "keys", books, customers, silent=False)
     try:
         async with Platform(directory, now=NOW, extra_env=QUEUE_ONLY) as platform:
@@ -64,7 +64,7 @@ async def _with_processes(directory: Path, sizes: Sizes, wanted: Sequence[str]) 
             if "chain" in wanted:
                 print("Charging, crediting, planning, telling", flush=True)
                 figures.append(
-                    await chain_figure(platform, charges=sizes.chain, rounds=sizes.rounds)
+                    await chain_figure(platform, charges=sizes.chain, rounds=sizes.chain_rounds)
                 )
     finally:
         _forget(directory, server)

@@ -13,10 +13,19 @@ class Sizes:
     credits: int
     requests: int
     chain: int
+    chain_rounds: int
     charges: int
 
 
 USUAL: Final = Sizes(
-    rounds=3, events=15_000, credits=15_000, requests=4_000, chain=1_500, charges=2_000
+    rounds=3,
+    events=15_000,
+    credits=15_000,
+    requests=4_000,
+    chain=1_000,
+    chain_rounds=2,
+    charges=2_000,
 )
-QUICK: Final = Sizes(rounds=1, events=1_000, credits=1_000, requests=500, chain=300, charges=500)
+QUICK: Final = Sizes(
+    rounds=1, events=1_000, credits=1_000, requests=500, chain=300, chain_rounds=1, charges=500
+)
