@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 
 from services.billing.deps import Deps
-from services.billing.domain.attempt import Attempt
+from services.billing.domain.attempt import Attempt, AttemptState
 from services.billing.domain.findings import Failed, Finding, Paid, RefundFinding
 from services.billing.domain.history import Actor
 from services.billing.domain.task import TaskKind
@@ -176,8 +176,10 @@ def _misfit(news: _News, attempt: Attempt | None, seller: str) -> str | None:
 async def _settle(
     conn: Connection, deps: Deps, news: _News, attempt: Attempt, *, now: datetime
 ) -> None:
-    # Only proofs settle: what is undecided a query will ask about in its own time.
-    if isinstance(news.charge, Paid | Failed):
+    # Only proofs settle: what is undecided a query will ask about in its own time.  Most
+    # notifications repeat what the answer said already, and success is for ever.
+    known = attempt.state is AttemptState.SUCCEEDED
+    if isinstance(news.charge, Paid | Failed) and not known:
         await settle_charges(
             conn, [Learned(attempt, news.charge)], deps, now=now, actor=Actor.NOTIFICATION
         )
