@@ -11,7 +11,9 @@ import aiohttp
 
 QUIET_WITHIN_S: Final = 90.0
 """How long one moment's work may take before we give up and say who is busy."""
-POLL_S: Final = 0.01
+POLL_S: Final = 0.005
+WAIT_S: Final = 1.0
+"""How long one look waits at a process for it to become quiet."""
 SERVER_AWAY_S: Final = 0.2
 
 
@@ -58,6 +60,7 @@ class TestClockDriver:
         self._session = session
         self._participants = participants
         self._nats = f"{nats_monitor_url}/jsz?accounts=true&streams=true&consumers=true"
+        self._due: dict[str, datetime | None] = {}
         self.steps = 0
 
     async def now(self) -> datetime:
@@ -101,6 +104,7 @@ class TestClockDriver:
             if not busy and (left := await self._undelivered()):
                 busy = [left]
             if not busy and activity == before:
+                self._due = {state.name: state.next_due_at for state in states}
                 return min((s.next_due_at for s in states if s.next_due_at), default=None)
             before = None if busy else activity
             if time.monotonic() > deadline:
@@ -113,7 +117,8 @@ class TestClockDriver:
 
     async def _state(self, participant: Participant) -> _State:
         try:
-            async with self._session.get(participant.url) as answer:
+            wait = {"wait_s": str(WAIT_S)}
+            async with self._session.get(participant.url, params=wait) as answer:
                 state = await answer.json()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             await asyncio.sleep(SERVER_AWAY_S)
@@ -137,13 +142,23 @@ class TestClockDriver:
         return " ".join(consumer["name"] for consumer in _consumers(report) if _unsettled(consumer))
 
     async def _move(self, moment: datetime) -> None:
+        """
+        Move every clock; nobody acts before all have moved.
+
+        Simulators act as they move, so services are held before and freed after.  When
+        no simulator has anything to do, only those services need that which have.
+        """
         services = [p for p in self._participants if p.service]
         others = [p for p in self._participants if not p.service]
-        held = {"now": moment.isoformat(), "hold": True}
-        await asyncio.gather(*(self._put(p, held) for p in services))
-        await asyncio.gather(*(self._put(p, {"now": moment.isoformat()}) for p in others))
-        free = {"now": moment.isoformat(), "hold": False}
-        await asyncio.gather(*(self._put(p, free) for p in services))
+        due = {name for name, at in self._due.items() if at is not None and at <= moment}
+        hold_all = any(p.name in due for p in others)
+        held = [p for p in services if hold_all or p.name in due]
+        now = {"now": moment.isoformat()}
+        await asyncio.gather(
+            *(self._put(p, now | {"hold": p in held}) for p in services),
+        )
+        await asyncio.gather(*(self._put(p, now) for p in others))
+        await asyncio.gather(*(self._put(p, now | {"hold": False}) for p in held))
 
     async def _put(self, participant: Participant, body: dict[str, Any]) -> None:
         deadline = time.monotonic() + QUIET_WITHIN_S

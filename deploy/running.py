@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class RunningPlatform:
     nats_monitor_url: str
     nats_bootstrap_seed: str
     test_clock: bool
+    outside: Mapping[str, str] = field(default_factory=dict)
+    """Base URL of every simulator process, each of which has one clock; empty: unknown."""
 
     @classmethod
     def read(cls, path: Path | None = None) -> "RunningPlatform":
@@ -50,11 +52,8 @@ class RunningPlatform:
         return cls(
             services=state["services"],
             simulators=state["simulators"],
-            processes={
-                process["name"]: process["url"]
-                for process in state["processes"]
-                if process["kind"] == "service"
-            },
+            processes=_processes(state, "service"),
+            outside=_processes(state, "simulator"),
             operator_key=state["operator_key"],
             auditor_dsn=state["postgres"]["auditor"],
             nats_url=state["nats"]["url"],
@@ -79,8 +78,14 @@ class RunningPlatform:
             for name, url in self.processes.items()
         ] + [
             Participant(name, f"{url}/_sandbox/clock", service=False)
-            for name, url in self.simulators.items()
+            for name, url in (self.outside or self.simulators).items()
         ]
+
+
+def _processes(state: dict[str, Any], kind: str) -> dict[str, str]:
+    return {
+        process["name"]: process["url"] for process in state["processes"] if process["kind"] == kind
+    }
 
 
 def _newest() -> Path:

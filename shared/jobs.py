@@ -68,6 +68,7 @@ class Runner(Generic[D]):
         self, jobs: Sequence[Job[D]], *, db: Database, clock: Clock, deps: D, pause_s: float
     ) -> None:
         """Look for work at most once in *pause_s*, however many transactions commit."""
+        self._clock = clock
         self._free = asyncio.Event()
         self._free.set()
         self._loops = [
@@ -91,9 +92,16 @@ class Runner(Generic[D]):
         return min((loop.due_at for loop in self._loops if loop.due_at), default=None)
 
     def ring(self) -> None:
-        """Wake every job: the clock has moved."""
+        """
+        Wake every job that is due now that the clock has moved.
+
+        The others need not look: what changes their next due moment is a commit, which
+        rings by itself, or that of another replica, which wakes its own.
+        """
+        now = self._clock.now()
         for loop in self._loops:
-            loop.bell.set()
+            if loop.due_at is not None and loop.due_at <= now:
+                loop.bell.set()
 
     def hold(self, *, held: bool) -> None:
         """Start no batch while *held*; one under way goes on."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ S = TypeVar("S", bound=ServiceSettings)
 D = TypeVar("D", bound=HasDatabase)
 
 CLOCK_TIMEOUT_S: Final = 10.0
+QUIET_LOOK_S: Final = 0.002
 FORGETTING: Final[Daily[Any]] = Daily("forget_old", 4, 0, upkeep.forget_old)
 
 
@@ -234,12 +236,18 @@ def _add_test_clock(app: web.Application, process: Process, clock: TestClock) ->
     """
     Let an operator move time; these routes exist only under a test clock.
 
+    GET tells how the work stands; with ``?wait_s=`` it waits so long for quiet.
     PUT ``{"now", "hold"}``: with *hold* time moves but no job starts, until another
     PUT says that every process has arrived at the same moment.
     """
 
-    async def read(_: web.Request) -> web.Response:
-        return web.json_response(process.state_of_work())
+    async def read(request: web.Request) -> web.Response:
+        state = process.state_of_work()
+        deadline = time.monotonic() + float(request.query.get("wait_s", 0))
+        while state["busy"] and time.monotonic() < deadline:
+            await asyncio.sleep(QUIET_LOOK_S)
+            state = process.state_of_work()
+        return web.json_response(state)
 
     async def move(request: web.Request) -> web.Response:
         wanted = await request.json()

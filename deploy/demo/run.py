@@ -29,7 +29,7 @@ from deploy.topology import SERVICES
 from shared.calendar import at_in_china, day_in_china, month_day
 from shared.money import yuan
 
-QUICK: Final = {"JOB_PAUSE_S": "0.003", "BUS_RETRY_S": "[0.1,0.3,1,3,10,30]"}
+QUICK: Final = {"JOB_PAUSE_S": "0.015", "BUS_RETRY_S": "[0.1,0.3,1,3,10,30]"}
 """Real waits that stand still in business time are kept short."""
 
 KILL_DAYS: Final = (date(2027, 3, 10), date(2027, 6, 15), date(2027, 9, 20))

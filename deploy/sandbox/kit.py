@@ -4,7 +4,8 @@ What every provider simulator shares: control endpoints, business clock, books, 
 Endpoints of every simulator, beside those of the provider that it stands for:
 
 * ``GET /_sandbox/clock``: ``{"now", "next_due_at", "busy", "activity"}``; ``busy`` while a request
-  or an action runs or is due, ``activity`` grows with each of them.
+  or an action runs or is due, ``activity`` grows with each of them.  ``?wait_s=S`` waits so long
+  for quiet.  Simulators that share a process share its clock: any of them answers for all.
 * ``PUT /_sandbox/clock`` ``{"now": iso}``: move the business clock; actions due by then run first,
   in order, each at its own due moment.  After five seconds it answers although some still run
   (``busy`` tells).  Moving back is a 409; so is moving a simulator on real time.
@@ -23,6 +24,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -56,6 +58,8 @@ log = logging.getLogger("sandbox")
 
 TRANSPORT_RETRIES_S: Final = (0.1, 0.2, 0.5, 1.0, 1.0, 2.0, 3.0)
 """Real seconds between tries while nobody listens; then the provider's own plan goes on."""
+
+QUIET_LOOK_S: Final = 0.002
 
 Composer = Callable[[Doc, bool], tuple[dict[str, str], bytes]]
 """Payload and "spoil the signature" to headers and body; called afresh for each send."""
@@ -94,6 +98,7 @@ class Sandbox:
         self.faults = FaultScripts(self.books)
         self.clock: Clock = SystemClock() if options.real_time else self._test_clock()
         self.activity = 0
+        self.together: Sequence[Sandbox] = (self,)
         self._requests = 0
         self._session: aiohttp.ClientSession | None = None
         self.composers: dict[str, Composer] = {}
@@ -281,24 +286,38 @@ class Sandbox:
     async def _healthz(self, _request: web.Request) -> web.Response:
         return json_reply({"ok": True, "simulator": self.name})
 
+    @property
+    def busy(self) -> bool:
+        """Return whether a request or an action runs or is due."""
+        return self._requests > 0 or self.timeline.busy()
+
+    async def move_to(self, now: datetime) -> None:
+        """Run what is due up to *now*, and leave the clock there."""
+        self.books.put("_clock", "now", {"now": now.isoformat()})
+        await self.timeline.release(now, wait_s=5)
+
     def _clock_state(self) -> Doc:
-        due = self.timeline.next_due_at()
+        dues = [due for one in self.together if (due := one.timeline.next_due_at())]
         return {
             "now": self.now().isoformat(),
-            "next_due_at": None if due is None else due.isoformat(),
-            "busy": self._requests > 0 or self.timeline.busy(),
-            "activity": self.activity,
+            "next_due_at": min(dues).isoformat() if dues else None,
+            "busy": any(one.busy for one in self.together),
+            "activity": sum(one.activity for one in self.together),
         }
 
-    async def _get_clock(self, _request: web.Request) -> web.Response:
-        return json_reply(self._clock_state())
+    async def _get_clock(self, request: web.Request) -> web.Response:
+        deadline = time.monotonic() + float(request.query.get("wait_s", 0))
+        state = self._clock_state()
+        while state["busy"] and time.monotonic() < deadline:
+            await asyncio.sleep(QUIET_LOOK_S)
+            state = self._clock_state()
+        return json_reply(state)
 
     async def _put_clock(self, request: web.Request) -> web.Response:
         now = datetime.fromisoformat((await json_body(request))["now"]).astimezone(UTC)
         if not isinstance(self.clock, TestClock) or now < self.now():
             return json_reply({"error": "time cannot be set so", **self._clock_state()}, status=409)
-        self.books.put("_clock", "now", {"now": now.isoformat()})
-        await self.timeline.release(now, wait_s=5)
+        await asyncio.gather(*(one.move_to(max(now, one.now())) for one in self.together))
         return json_reply(self._clock_state())
 
     async def _get_books(self, request: web.Request) -> web.Response:
@@ -354,6 +373,7 @@ async def serve(*sandboxes: Sandbox) -> None:
     """Serve simulators in this process, each on its own port, until cancelled."""
     async with contextlib.AsyncExitStack() as stack:
         for sandbox in sandboxes:
+            sandbox.together = sandboxes
             runner = web.AppRunner(sandbox.app, access_log=None, shutdown_timeout=1)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
