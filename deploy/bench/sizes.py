@@ -24,7 +24,7 @@ USUAL: Final = Sizes(
     requests=4_000,
     chain=1_000,
     chain_rounds=2,
-    charges=2_000,
+    charges=1_500,
 )
 QUICK: Final = Sizes(
     rounds=1, events=1_000, credits=1_000, requests=500, chain=300, chain_rounds=1, charges=500
