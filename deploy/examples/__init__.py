@@ -1,0 +1,1 @@
+"""The examples in ``docs/examples``: calls of a gateway, recorded from a run."""
