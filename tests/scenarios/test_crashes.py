@@ -16,12 +16,13 @@ from types import FrameType
 import pytest
 
 from deploy.secrets import Secrets
+from shared import webhooks
 from shared.ids import derived_id
-from tests.support import canonical
+from tests.support import canonical, looking
 from tests.support.dates import at
-from tests.support.gateway import Shop
+from tests.support.gateway import Agreement, Shop
 from tests.support.servers import TestDatabases
-from tests.support.world import Crash, world_of
+from tests.support.world import Crash, World, world_of
 
 SERVICES = ("signing", "billing", "fulfillment", "notify")
 Books = dict[str, Counter[str]]
@@ -78,8 +79,10 @@ async def life(
         first = await shop.sign(rail="alipay", charge_day=15)
         second = await shop.sign(rail="wechatpay", charge_day=20)
         world.fault("wechatpay", second.payer, {"on": "apply", "do": "hide_answer"})
-        declined = {"on": "pay", "do": "decline:BUYER_BALANCE_NOT_ENOUGH"}
-        world.fault("alipay", first.payer, declined)
+        await fill_account(world, first, 0)
+        await world.until((await looking.instalments(world, first))[0]["charge_at"])
+        await world.pass_time(hours=1)
+        await fill_account(world, first, None)
         await world.until(at("2027-01-16"))
         await world.act("jst", "PUT", "/_sandbox/stock/FOOD-ADULT", {"qty": 0})
         await world.until(at("2027-01-25"))
@@ -89,12 +92,40 @@ async def life(
         await world.until(at("2027-03-05"))
         for fate in fates.values():
             fate.armed = False
+        await clear_orphans(world)
         await world.assert_books_agree()
         return {**await canonical.tables(world), **canonical.outside(world)}
 
 
+async def fill_account(world: World, agreement: Agreement, fen: int | None) -> None:
+    """Let the customer have so much at the rail; None is plenty."""
+    path = f"/_sandbox/users/{agreement.payer}"
+    await world.act(agreement.rail, "PUT", path, {"balance_fen": fen})
+
+
 def around(fates: Mapping[str, Mortality], name: str) -> Callable[[str], None] | None:
     return fates[name].committing if name in fates else None
+
+
+async def clear_orphans(world: World) -> None:
+    """
+    Do what a person does about flows that were begun twice at the e-contract provider.
+
+    Nobody can sign the one whose number was lost; its end is told to us and has no place.
+    """
+    async with world.members["signing"].db.transaction() as conn:
+        for call in await webhooks.unplaced(conn, limit=100):
+            if call.reason == "no flow of ours":
+                await webhooks.mark_placed(conn, call.webhook_id, now=world.now)
+
+
+def bearable(difference: str) -> bool:
+    """
+    Tell whether notify may differ so: mini-program providers cannot be asked what they took.
+
+    What a customer is owed goes out once more then, and any other message not at all.
+    """
+    return difference.startswith(("+ wechat:", "+ alipay.messages:"))
 
 
 @dataclass(frozen=True)
@@ -130,7 +161,8 @@ async def test_dying_around_every_commit_changes_nothing(
 
     books = await life(databases, parties, platform_secrets, {service: fate})
 
-    assert books == undisturbed.books
+    differing = canonical.differences(books, undisturbed.books)
+    assert [one for one in differing if service != "notify" or not bearable(one)] == []
     assert len(fate.deaths) > 0
     if visit == 1:
         assert undisturbed.places[service] <= set(fate.deaths)

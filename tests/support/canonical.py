@@ -3,9 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from tests.support.world import World
+
+Bags: TypeAlias = Mapping[str, Counter[str]]
+"""By subject: each line as often as it stands."""
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -61,6 +64,17 @@ def outside(world: World) -> dict[str, Counter[str]]:
         f"{row['account']} {row['template_id']}" for row in world.books("alipay", "messages")
     )
     return found
+
+
+def differences(found: Bags, wanted: Bags) -> list[str]:
+    """Return what is too much (+) or missing (-), line by line."""
+    more = [f"+ {name}: {line} x{n}" for name in found for line, n in _minus(found, wanted, name)]
+    less = [f"- {name}: {line} x{n}" for name in wanted for line, n in _minus(wanted, found, name)]
+    return more + less
+
+
+def _minus(one: Bags, other: Bags, name: str) -> list[tuple[str, int]]:
+    return sorted((one[name] - other.get(name, Counter())).items())
 
 
 def _line(row: Mapping[str, Any]) -> str:

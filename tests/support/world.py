@@ -219,7 +219,7 @@ class World:
         whole: Api[Any] = Api(title=service.api.title, version=service.api.version)
         whole.description = service.api.description
         whole.endpoints = [*service.api.endpoints, *operations_api(bus).endpoints]
-        app = web.Application()
+        app = web.Application(middlewares=[_hang_up])
         limits = Limits(per_key_per_s=1e6, per_key_burst=1_000_000, lookups_per_s=1e6)
         add_api(whole, app, deps, limits=limits, clock=self.clock)
         async with served(app, self._sockets[service.name]):
@@ -365,6 +365,7 @@ class World:
 
     async def rows(self, service: str, query: str, *values: object) -> list[dict[str, Any]]:
         """Return what a service's own tables hold."""
+        await self.revive()
         async with self.members[service].db.connection() as conn:
             return [dict(row) for row in await conn.fetch(query, *values)]
 
@@ -448,6 +449,19 @@ class World:
         url = f"{self.around.simulators[simulator]}{path}"
         async with self.session.request(method, url, json=body) as answer:
             return answer.status, await answer.json()
+
+
+@web.middleware
+async def _hang_up(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Let callers of a process that dies see what they would see: the line is dead."""
+    try:
+        return await handler(request)
+    except Crash:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=500)
 
 
 @asynccontextmanager
