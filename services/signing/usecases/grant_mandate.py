@@ -84,6 +84,8 @@ async def look_at_mandate(deps: Deps, mandate: Mandate) -> None:
         told: Told | None = await rail.end(mandate, now=now)
     else:
         told = await rail.look(mandate, now=now)
+    if mandate.due_at is None and told and mandating.hear(mandate, told, now=now) == mandate:
+        return  # nothing new, as on nearly every day of nearly every mandate
     async with deps.db.transaction() as conn:
         if told is not None:
             await hear_of_mandate(conn, mandate.mandate_id, told, now=deps.clock.now())
