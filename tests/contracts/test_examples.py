@@ -19,6 +19,7 @@ from tests.support.world import let_in, world_of
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = recording.read(ROOT / "docs/examples")
+CODE = ("services", "shared", "deploy")
 AS_RECORDED = "run `python -m deploy.examples` and look at the difference"
 
 Doc = dict[str, Any]
@@ -118,6 +119,21 @@ def test_what_the_guide_points_to_is_there(page):
 
     assert len(links) > 10
     assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
+
+
+def test_sources_that_the_code_cites_are_listed():
+    page = (ROOT / "docs/sources.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
+    rules = set(re.findall(r"\b(?:WH|DN)-\d+|\b[A-Z]\d\b", page))
+    code = [path.read_text() for top in CODE for path in (ROOT / top).rglob("*.py")]
+    cited = {one for text in code for one in re.findall(r"sources\.md#([\w-]+)", text)}
+    cited_rules = {one for text in code for one in re.findall(r"rule ([A-Z]+-?\d+)\)", text)}
+
+    assert len(cited) > 1
+    assert cited - anchors == set()
+    assert len(cited_rules) > 5
+    assert cited_rules - rules == set()
 
 
 def _operation(documents: dict[str, Doc], example: Doc) -> tuple[str, Doc, Doc]:
