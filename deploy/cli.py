@@ -18,6 +18,7 @@ from deploy import audit as audits
 from deploy.clock import NeverQuiet
 from deploy.explain import UnknownInstalment, explain_instalment
 from deploy.running import NoPlatform, RunningPlatform
+from shared.api_keys import new_token
 
 UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -30,7 +31,9 @@ app = typer.Typer(
 clock_app = typer.Typer(help="The test clock of the sandbox.", no_args_is_help=True)
 letters_app = typer.Typer(help="Events that could not be applied.", no_args_is_help=True)
 outbox_app = typer.Typer(help="Events that were published.", no_args_is_help=True)
+keys_app = typer.Typer(help="Keys of gateways and merchants.", no_args_is_help=True)
 app.add_typer(clock_app, name="clock")
+app.add_typer(keys_app, name="keys")
 app.add_typer(letters_app, name="deadletters")
 app.add_typer(outbox_app, name="outbox")
 
@@ -180,6 +183,56 @@ def replay_outbox(
                 return int((await answer.json())["events"])
 
     typer.echo(f"{_run(replay())} events will be published again")
+
+
+@keys_app.command("issue")
+def issue_key(
+    scope: Annotated[list[str], typer.Option(help="What it may do; repeat for several.")],
+    name: Annotated[str, typer.Option(help="Who holds it.")],
+    tenant: Annotated[
+        UUID | None, typer.Option(help="The merchant whose data it opens; none: an operator's.")
+    ] = None,
+    platform: Where = None,
+) -> None:
+    """Make a key, let every service know it, and print it: nobody can read it later."""
+    token = new_token("live")
+    body = {
+        "token": token,
+        "tenant_id": str(tenant) if tenant else None,
+        "scopes": scope,
+        "name": name,
+    }
+
+    async def issue() -> None:
+        running = RunningPlatform.read(platform)
+        async with _operator(running) as session:
+            for url in running.services.values():
+                async with session.post(f"{url}/ops/api-keys", json=body) as answer:
+                    answer.raise_for_status()
+
+    _run(issue())
+    typer.echo(token)
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="The 16 digits after yf_live_.")],
+    platform: Where = None,
+) -> None:
+    """Let a key in no more; services may remember it for half a minute."""
+
+    async def revoke() -> int:
+        running = RunningPlatform.read(platform)
+        known = 0
+        async with _operator(running) as session:
+            for url in running.services.values():
+                async with session.delete(f"{url}/ops/api-keys/{key_id}") as answer:
+                    known += answer.ok
+        return known
+
+    if not _run(revoke()):
+        typer.echo("No service knows this key.", err=True)
+        raise typer.Exit(1)
 
 
 async def _letters(

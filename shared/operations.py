@@ -1,11 +1,14 @@
-"""What an operator may do to any service: look at dead letters, replay them, replay events."""
+"""What an operator may do to any service: dead letters, events again, keys of callers."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared import dead_letters, outbox
+from pydantic import AwareDatetime, Field
+
+from shared import api_keys, dead_letters, outbox
 from shared.bus import Bus
+from shared.clock import SystemClock
 from shared.dead_letters import DeadLetter
 from shared.web import Api, Body, Call, Page, PageQuery, View
 
@@ -46,6 +49,17 @@ class Replayed(View):
     events: int
 
 
+class NewKey(Body):
+    """A key made by the operator, to be let in here; the secret itself is not stored."""
+
+    token: str = Field(pattern=r"^yf_[a-z]{1,16}_[0-9a-f]{16}_[0-9a-f]{48}$")
+    tenant_id: UUID | None = None
+    """Whose data it opens; null for the operator's own."""
+    scopes: list[str] = Field(min_length=1, max_length=50)
+    name: str = Field(min_length=1, max_length=80)
+    not_after: AwareDatetime | None = None
+
+
 def operations_api(bus: Bus[Any]) -> Api[Any]:
     """Return the endpoints that every service serves to its operator."""
     api: Api[Any] = Api(title="operations", version="1")
@@ -83,6 +97,28 @@ def operations_api(bus: Bus[Any]) -> Api[Any]:
             return Replayed(
                 events=await outbox.replay(conn, subject=body.subject, since_seq=body.since_seq)
             )
+
+    @api.post(
+        "/ops/api-keys", scope="ops:write", tags=("operations",), idempotent=False, status=204
+    )
+    async def let_key_in(call: Call[Any], body: NewKey) -> None:
+        """Let a key in; the same key again changes nothing."""
+        async with call.deps.db.transaction() as conn:
+            await api_keys.install_key(
+                conn,
+                body.token,
+                tenant_id=body.tenant_id,
+                scopes=body.scopes,
+                name=body.name,
+                now=SystemClock().now(),
+                not_after=body.not_after,
+            )
+
+    @api.delete("/ops/api-keys/{key_id}", scope="ops:write", tags=("operations",), status=204)
+    async def revoke_key(call: Call[Any], key_id: str) -> None:
+        """Let a key in no more; processes may remember it for half a minute."""
+        async with call.deps.db.transaction() as conn:
+            await api_keys.revoke_key(conn, key_id, now=SystemClock().now())
 
     return api
 

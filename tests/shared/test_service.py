@@ -15,7 +15,7 @@ from nats.js.api import StreamConfig
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared import outbox, tracing
-from shared.api_keys import issue_key
+from shared.api_keys import find_key, issue_key, new_token
 from shared.bus import On, consumer_config
 from shared.clock import Clock
 from shared.db import Connection, Database
@@ -231,3 +231,25 @@ async def test_dead_letters_are_listed_and_an_unknown_one_is_not_found(bells):
 
     assert status == 404
     assert problem["code"] == "not-found"
+
+
+async def test_an_operator_lets_a_key_in_and_out_again(bells):
+    token = new_token("live")
+    body = {"token": token, "scopes": ["bells:write"], "name": "gateway"}
+    operator = {"Authorization": f"Bearer {bells.key}"}
+    async with bells.session.post(
+        f"{bells.url}/ops/api-keys", json=body, headers=operator
+    ) as answer:
+        assert answer.status == 204
+
+    holder = {"Authorization": f"Bearer {token}", "Idempotency-Key": "with-a-new-key"}
+    status, _ = await bells.post("/v1/bells", json={}, headers=holder)
+    assert status == 201
+    key_id = token.split("_")[2]
+    url = f"{bells.url}/ops/api-keys/{key_id}"
+    async with bells.session.delete(url, headers=operator) as answer:
+        assert answer.status == 204
+    async with bells.process.db.connection() as conn:
+        found = await find_key(conn, key_id)
+    assert found is not None
+    assert found.revoked_at is not None
