@@ -40,19 +40,34 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "audit": ("── 对账 ──", "── The audit ──"),
     "report": ("报告：{path}", "Report: {path}"),
     "kept": ("平台仍在运行；Ctrl-C 停止。", "The platform stays up; Ctrl-C stops it."),
-    "took": ("用时 {seconds:.0f} 秒，时钟走了 {steps} 步", "took {seconds:.0f} s, {steps} steps of the clock"),
+    "took": (
+        "用时 {seconds:.0f} 秒，时钟走了 {steps} 步",
+        "took {seconds:.0f} s, {steps} steps of the clock",
+    ),
     "all_ok": ("全部相符。", "Everything agrees."),
     "failed": ("有不符之处，见上。", "Something disagrees, see above."),
     "row_agreements": ("协议", "agreements"),
-    "row_charges": ("收款笔数 / 失败次数 / 查明结果不明的扣款", "charges collected / failed tries / unclear ones resolved"),
+    "row_charges": (
+        "收款笔数 / 失败次数 / 查明结果不明的扣款",
+        "charges collected / failed tries / unclear ones resolved",
+    ),
     "row_rails": ("渠道实收 − 退款 = 净额（元）", "captured − refunded at the rails = net (yuan)"),
-    "row_wallet": ("钱包入账 − 退款 = 净额（元）", "credited − refunded in the wallet = net (yuan)"),
+    "row_wallet": (
+        "钱包入账 − 退款 = 净额（元）",
+        "credited − refunded in the wallet = net (yuan)",
+    ),
     "row_doubles": ("重复扣款", "double captures"),
     "row_shipments": ("发货单", "shipments"),
-    "row_notices": ("应发提醒 / 有凭证 / 无凭证扣款", "notices owed / proven / charges without proof"),
+    "row_notices": (
+        "应发提醒 / 有凭证 / 无凭证扣款",
+        "notices owed / proven / charges without proof",
+    ),
     "row_messages": ("消息 / 重复", "messages / duplicates"),
     # what happened
-    "signed": ("签约：{plan}，{periods} 期，每期 {amount}", "signed: {plan}, {periods} periods of {amount}"),
+    "signed": (
+        "签约：{plan}，{periods} 期，每期 {amount}",
+        "signed: {plan}, {periods} periods of {amount}",
+    ),
     "activated": ("冷静期结束，协议生效", "cooling-off over, the agreement is active"),
     "cancelled": ("冷静期内取消", "cancelled within the cooling-off time"),
     "terminated": ("提前解约（{reason}）", "terminated early ({reason})"),
@@ -67,21 +82,39 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "failed_try": ("第 {seq} 期第 {n} 次扣款失败（{why}）", "period {seq}: try {n} failed ({why})"),
     "unclear": ("第 {seq} 期扣款应答丢失，查询渠道", "period {seq}: no answer, the rail is asked"),
-    "exhausted": ("第 {seq} 期自动扣款停止，等待自助付款", "period {seq}: automatic tries end, only the customer can pay"),
+    "exhausted": (
+        "第 {seq} 期自动扣款停止，等待自助付款",
+        "period {seq}: automatic tries end, only the customer can pay",
+    ),
     "overdue": ("第 {seq} 期逾期 {days} 天，{rung}", "period {seq} is {days} days late: {rung}"),
     "settled": ("第 {seq} 期欠款结清", "period {seq}: what was overdue is paid"),
-    "postponed": ("第 {seq} 期改到 {day} 扣款（{why}），重新提醒", "period {seq} moves to {day} ({why}), with new notices"),
+    "postponed": (
+        "第 {seq} 期改到 {day} 扣款（{why}），重新提醒",
+        "period {seq} moves to {day} ({why}), with new notices",
+    ),
     "refunded": ("退回 {amount}（原路）", "{amount} refunded to its route"),
     "out_of_stock": ("第 {seq} 期缺货：{sku}，{what}", "period {seq}: {sku} out of stock, {what}"),
     "substituted": ("改发 {sku}", "{sku} goes instead"),
     "waits": ("等待补货", "it waits for new stock"),
     "shipment_cancelled": ("第 {seq} 期未发包裹取消", "period {seq}: the parcel is called off"),
     "delivered_run": ("{n} 个包裹送达，最后一个 {day}", "{n} parcels delivered, the last on {day}"),
-    "dispatched_first": ("第 {seq} 期首个包裹发出：{items}", "period {seq}: first parcel leaves with {items}"),
-    "contents_changed": ("第 {seq} 期包裹换成：{items}", "period {seq}: the parcel now holds {items}"),
-    "grew": ("宠物成长：{before} → {after}，包裹随之更换", "the pet grows: {before} → {after}, its parcels change"),
-    "flagged": ("连续两期未收到款，暂停自动扣款", "two periods in a row without money: automatic charges rest"),
-}  # fmt: skip
+    "dispatched_first": (
+        "第 {seq} 期首个包裹发出：{items}",
+        "period {seq}: first parcel leaves with {items}",
+    ),
+    "contents_changed": (
+        "第 {seq} 期包裹换成：{items}",
+        "period {seq}: the parcel now holds {items}",
+    ),
+    "grew": (
+        "宠物成长：{before} → {after}，包裹随之更换",
+        "the pet grows: {before} → {after}, its parcels change",
+    ),
+    "flagged": (
+        "连续两期未收到款，暂停自动扣款",
+        "two periods in a row without money: automatic charges rest",
+    ),
+}
 
 _RAILS: Final = {"alipay": ("支付宝", "Alipay"), "wechatpay": ("微信支付", "WeChat Pay")}
 
