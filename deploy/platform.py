@@ -147,10 +147,21 @@ class Platform:
         """Wait until process *name* answers; PlatformError if it does not."""
         await self._children[name].ready(timeout_s=timeout_s)
 
-    async def __aenter__(self) -> Self:
-        """Start everything, and return when all of it answers."""
+    def end_leftovers(self) -> None:
+        """
+        End what a supervisor that was killed in this directory left running.
+
+        Raises:
+            PlatformError: The platform there is alive.
+        """
         self._refuse_two()
         self._end_leftovers()
+        self.postgres.end_stale()
+        self.nats.end_stale()
+
+    async def __aenter__(self) -> Self:
+        """Start everything, and return when all of it answers."""
+        self.end_leftovers()
         try:
             self._stack.enter_context(_sigterm_cancels())
             await self._start_servers()

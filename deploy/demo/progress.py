@@ -72,6 +72,11 @@ class Progress:
         self._month = self.month
         self.out.flush()
 
+    def note(self, text: str) -> None:
+        """Write a line of its own above the one that changes."""
+        self.out.write(f"\r\x1b[2K{text}\n" if self.out.isatty() else f"{text}\n")
+        self.out.flush()
+
     def end(self) -> None:
         """Leave the last line standing."""
         self._month = 0

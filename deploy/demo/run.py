@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,6 +16,7 @@ from deploy.audit import Figures, Finding, audit, figures
 from deploy.clock import TestClockDriver
 from deploy.demo import stage
 from deploy.demo.acts import Troupe, act, everybody_signs
+from deploy.demo.kills import KILL_DAYS, killing
 from deploy.demo.lives import BEGIN, Life, lives, moments
 from deploy.demo.people import Phones
 from deploy.demo.progress import Progress, stopwatch, watching
@@ -32,9 +33,8 @@ from shared.money import yuan
 QUICK: Final = {"JOB_PAUSE_S": "0.015", "BUS_RETRY_S": "[0.1,0.3,1,3,10,30]"}
 """Real waits that stand still in business time are kept short."""
 
-KILL_DAYS: Final = (date(2027, 3, 10), date(2027, 6, 15), date(2027, 9, 20))
-"""Busy days: charges, notices and parcels at once."""
-KILL_POLL_S: Final = 0.002
+WHOLE_YEAR: Final = 12
+"""Months after which the table of lives says what must have come of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,13 @@ async def run(options: Options) -> Report:
         cast = lives(options.customers)
         progress = Progress(options.language, BEGIN, options.months)
         troupe, code = await _prepare(options, platform, session, running, driver)
-        async with watching(progress, running.auditor_dsn), _killing(options, platform, progress):
+        async with (
+            watching(progress, running.auditor_dsn),
+            killing(options.kill, platform, progress) as kills,
+        ):
             await _live(options, troupe, cast, driver, progress)
-        report = await _close(options, running, cast, troupe, code, seconds(), progress.steps)
+        ended = Ended(cast, troupe, code, progress.steps, tuple(kills))
+        report = await _close(options, running, ended, seconds)
         if options.keep:
             print(say(options.language, "kept"))
             with contextlib.suppress(asyncio.CancelledError):
@@ -93,8 +97,8 @@ async def run(options: Options) -> Report:
 @asynccontextmanager
 async def _platform(options: Options) -> AsyncIterator[Platform]:
     """Run a platform in a fresh directory, all processes as quick as the clock lets them."""
-    if not (options.directory / "platform.json").exists():
-        shutil.rmtree(options.directory, ignore_errors=True)
+    Platform(options.directory).end_leftovers()
+    shutil.rmtree(options.directory, ignore_errors=True)
     quick = {
         name: {f"{name.upper()}_{key}": text for key, text in QUICK.items()} for name in SERVICES
     }
@@ -151,81 +155,80 @@ async def _live(
     await driver.advance(options.end, on_step=progress.step)
 
 
-@asynccontextmanager
-async def _killing(options: Options, platform: Platform, progress: Progress) -> AsyncIterator[None]:
-    """Kill the named service on each of ``KILL_DAYS``, in the middle of its work."""
-    if not options.kill:
-        yield
-        return
-    task = asyncio.create_task(_kill_when_busy(options, platform, progress))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the year went, beside what the platform has on record."""
 
-
-async def _kill_when_busy(options: Options, platform: Platform, progress: Progress) -> None:
-    url = f"{platform.url(options.kill)}/ops/clock"
-    async with _session() as session:
-        for day in KILL_DAYS:
-            while progress.moment is None or day_in_china(progress.moment) < day:
-                await asyncio.sleep(KILL_POLL_S)
-            while True:
-                async with session.get(url) as answer:
-                    if (await answer.json())["busy"]:
-                        break
-                await asyncio.sleep(KILL_POLL_S)
-            platform.kill(options.kill)
-            print("\n" + say(options.language, "killed", service=options.kill, day=day))
-            await platform.wait_ready(options.kill)
+    cast: Sequence[Life]
+    troupe: Troupe
+    refused_rail: str
+    steps: int
+    kills: tuple[date, ...]
 
 
 async def _close(
-    options: Options,
-    running: RunningPlatform,
-    cast: Sequence[Life],
-    troupe: Troupe,
-    code: str,
-    seconds: float,
-    steps: int,
+    options: Options, running: RunningPlatform, ended: Ended, seconds: Callable[[], float]
 ) -> Report:
     """Audit, tell, report."""
     language = options.language
     print(say(language, "auditing"))
-    verdicts = await judge(running, cast, troupe.agreements) if options.months == 12 else {}  # noqa: PLR2004
-    findings = [*await audit(running), *verdicts.values(), _refused(troupe, cast, code)]
+    verdicts = (
+        await judge(running, ended.cast, ended.troupe.agreements)
+        if options.months == WHOLE_YEAR
+        else {}
+    )
+    findings = [*await audit(running), *verdicts.values(), *_own_findings(options, ended)]
     counted = await figures(running)
-    report = compose(counted, findings, seconds=seconds, months=options.months)
+    await _tell_lives(language, running, ended, verdicts)
+    _print_books(language, counted)
+    _print_audit(language, findings)
+    report = compose(counted, findings, seconds=seconds(), months=options.months)
+    path = options.directory / "report.json"
+    write(report, path)
+    print(say(language, "took", seconds=report["seconds"], steps=ended.steps))
+    print(say(language, "report", path=path))
+    print(say(language, "all_ok" if report["ok"] else "failed"))
+    return report
+
+
+async def _tell_lives(
+    language: Language, running: RunningPlatform, ended: Ended, verdicts: Mapping[str, Finding]
+) -> None:
     happenings = await read_happenings(running)
     print(f"\n{say(language, 'lives')}")
-    for life in cast:
-        agreement = troupe.agreements.get(life.key, {})
+    for life in ended.cast:
+        agreement = ended.troupe.agreements.get(life.key, {})
         told = happenings.get(str(agreement.get("agreement_id")), ())
-        print("\n".join(tell(language, life, told, refused=troupe.refusals.get(life.key, ""))))
+        refused = ended.troupe.refusals.get(life.key, "")
+        print("\n".join(tell(language, life, told, refused=refused)))
         if life.key in verdicts:
             verdict = verdicts[life.key]
             text = (
                 say(language, "ok") if verdict.ok else say(language, "not_ok", why=verdict.detail)
             )
             print(f"    {'✓' if verdict.ok else '✗'} {text}")
-    _print_books(language, counted)
-    _print_audit(language, findings)
-    path = options.directory / "report.json"
-    write(report, path)
-    print(say(language, "took", seconds=seconds, steps=steps))
-    print(say(language, "report", path=path))
-    print(say(language, "all_ok" if report["ok"] else "failed"))
-    return report
 
 
-def _refused(troupe: Troupe, cast: Sequence[Life], code: str) -> Finding:
-    """Check that what must be refused was: the rail for a shop, the day for a rail."""
-    wanted = [life.key for life in cast if life.refused_first is not None]
-    wrong = [key for key in wanted if troupe.refusals.get(key) != "charge-day-not-on-rail"] + (
-        [] if code == "rail-not-for-merchant" else [f"individual business: {code or 'admitted'}"]
-    )
-    return Finding("refusals", ok=not wrong, detail=", ".join(wrong) or f"{len(wanted) + 1} agree")
+def _own_findings(options: Options, ended: Ended) -> list[Finding]:
+    """Check that what must be refused was, and that whom to kill was killed."""
+    wanted = [life.key for life in ended.cast if life.refused_first is not None]
+    wrong = [key for key in wanted if ended.troupe.refusals.get(key) != "charge-day-not-on-rail"]
+    if ended.refused_rail != "rail-not-for-merchant":
+        wrong.append(f"individual business: {ended.refused_rail or 'admitted'}")
+    found = [
+        Finding("refusals", ok=not wrong, detail=", ".join(wrong) or f"{len(wanted) + 1} agree")
+    ]
+    if options.kill:
+        days = ", ".join(map(str, ended.kills)) or "never"
+        due = [day for day in KILL_DAYS if at_in_china(day, 0) < options.end]
+        found.append(
+            Finding(
+                f"{options.kill} killed while busy",
+                ok=len(ended.kills) == len(due),
+                detail=days,
+            )
+        )
+    return found
 
 
 def _print_books(language: Language, counted: Figures) -> None:
