@@ -196,7 +196,10 @@ async def _serving(
     process.requests = app[ACTIVITY]
     _add_probes(app, process)
     _add_asyncapi(app, service)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.shutdown_s)
+    # Packed bodies stay packed: signatures are over what was sent, and nothing can swell.
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=settings.shutdown_s, auto_decompress=False
+    )
     await runner.setup()
     site = web.TCPSite(runner, settings.host, settings.port, reuse_port=True)
     await site.start()

@@ -24,7 +24,7 @@ from shared.web import docs_page, problems
 from shared.web.api import Api, Endpoint
 from shared.web.call import ANYBODY, Call, Caller, HasDatabase, TenantForeign
 from shared.web.limits import ACTIVITY, Activity, Bucket, Buckets, Limits, monotonic_s
-from shared.web.models import Raw
+from shared.web.models import CursorInvalid, PageQuery, Raw
 from shared.web.together import Together
 
 log = structlog.get_logger()
@@ -208,7 +208,11 @@ async def _serve(door: Door, endpoint: Endpoint, request: web.Request) -> web.St
     values.update(_given(endpoint, call, request, raw))
 
     async def run() -> web.StreamResponse:
-        return _reply(endpoint, await endpoint.run(**values))
+        try:
+            return _reply(endpoint, await endpoint.run(**values))
+        except asyncpg.DataError as error:
+            _blame_cursor(values, error)
+            raise
 
     return await run() if slot is None else await _once(door, slot, request, run)
 
@@ -222,7 +226,8 @@ async def _deliver(door: Door, endpoint: Endpoint, request: web.Request) -> web.
         values.update(_given(endpoint, call, request, raw))
         return _reply(endpoint, await endpoint.run(**values))
     except Exception as error:
-        if endpoint.failure is None:
+        refused = isinstance(error, Problem) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        if refused or endpoint.failure is None:
             raise
         log.warning("webhook.failed", route=endpoint.path, error=repr(error), exc_info=True)
         return endpoint.failure()
@@ -278,7 +283,9 @@ def _tenant(of_key: UUID | None, asked: str | None) -> UUID | None:
 
 
 async def _read(request: web.Request, limit: int) -> bytes:
-    """Return the body, reading no more than *limit* bytes of it."""
+    """Return the body, reading no more than *limit* bytes of it, and none that is packed."""
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise problems.MediaTypeUnknown("Send the body as it is, without a Content-Encoding.")
     if (request.content_length or 0) > limit:
         raise TooLarge("The body is too large.", limit_bytes=limit)
     body = bytearray()
@@ -366,6 +373,13 @@ def _values(endpoint: Endpoint, request: web.Request, raw: bytes) -> dict[str, A
         name, model = endpoint.body
         values[name] = _body(model, request, raw)
     return values
+
+
+def _blame_cursor(values: Mapping[str, Any], error: asyncpg.DataError) -> None:
+    """Raise CursorInvalid if a cursor may have brought what the database cannot hold."""
+    for value in values.values():
+        if isinstance(value, PageQuery) and value.cursor is not None:
+            raise CursorInvalid("This cursor was not made here.") from error
 
 
 def _path_values(endpoint: Endpoint, request: web.Request) -> dict[str, Any]:

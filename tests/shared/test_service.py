@@ -1,5 +1,6 @@
 """A whole process: a request becomes an event, is heard, and can be followed all the way."""
 
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -70,6 +71,12 @@ async def ring(call: Call[Deps], body: Ring) -> Rung:
             )
             await outbox.add(conn, event)
     return Rung(bell_id=bell_id)
+
+
+@api.webhook("/webhooks/bells")
+async def echo(raw: bytes) -> web.Response:
+    """Answer what was sent."""
+    return web.Response(body=raw)
 
 
 async def hear(conn: Connection, event: BellRung, deps: Deps) -> None:
@@ -171,6 +178,24 @@ async def test_a_request_becomes_an_event_that_is_heard(bells):
 
     assert status == 201
     await until(lambda: UUID(answer["bell_id"]) in HEARD)
+
+
+@pytest.mark.parametrize(("packing", "raw"), [("gzip", b"no gzip"), ("br", b"x"), ("zip", b"x")])
+async def test_a_packed_body_is_refused_in_our_own_words(bells, packing, raw):
+    headers = {"Idempotency-Key": "packed", "Content-Encoding": packing}
+
+    status, answer = await bells.post("/v1/bells", data=raw, headers=headers)
+
+    assert (status, answer["code"]) == (415, "unsupported-media-type")
+
+
+async def test_a_webhook_gets_a_packed_body_as_it_was_sent(bells):
+    packed = gzip.compress(b"ding")
+
+    async with bells.session.post(
+        bells.url + "/webhooks/bells", data=packed, headers={"Content-Encoding": "gzip"}
+    ) as answer:
+        assert (answer.status, await answer.read()) == (200, packed)
 
 
 async def test_a_trace_goes_from_http_through_the_outbox_to_the_handler(bells):

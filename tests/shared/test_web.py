@@ -181,6 +181,15 @@ async def test_a_cursor_made_elsewhere_is_malformed(shop, cursor):
     await problem(answer, 400, "cursor-invalid")
 
 
+@pytest.mark.parametrize("number", [2**15, 2**62, -(2**15) - 1])
+async def test_a_cursor_that_the_database_cannot_hold_was_made_elsewhere(shop, number):
+    query = {"cursor": make_cursor(number, str(TENANT))}
+
+    answer = await shop.client.get("/v1/things", params=query, headers=shop.headers())
+
+    await problem(answer, 400, "cursor-invalid")
+
+
 def test_a_cursor_brings_back_what_it_was_made_of():
     tie = new_id()
 
@@ -360,10 +369,15 @@ async def test_a_webhook_too_large_is_413(shop):
 
 
 async def test_a_webhook_that_fails_answers_in_the_providers_form(shop):
-    answer = await shop.client.post("/webhooks/bell", data=b"x")
+    answer = await shop.client.post("/webhooks/bell/abc", data=b"x")
     assert (answer.status, await answer.json()) == (200, {"result": False})
 
     await problem(await shop.client.post("/webhooks/door", data=b"garbage"), 500, "internal")
+
+
+async def test_a_webhooks_impossible_address_is_the_callers_mistake(shop):
+    await problem(await shop.client.post("/webhooks/bell/%00", data=b"x"), 400, "malformed")
+    await problem(await shop.client.post("/webhooks/bell/ABC", data=b"x"), 400, "malformed")
 
 
 # --- Documents ----------------------------------------------------------------------------

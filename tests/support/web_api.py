@@ -122,6 +122,8 @@ async def get_thing(call: Call[Deps], thing_id: UUID) -> ThingView:
 async def list_things(call: Call[Deps], query: ThingFilter) -> Page[ThingView]:
     """List things."""
     seen = query.after(int, UUID)
+    async with call.deps.db.connection() as conn:
+        await conn.fetchval("SELECT $1::smallint", seen and seen[0])
     start = 0 if seen is None else seen[0] + 1
     rows = list(range(start, 7))[: query.limit + 1]
     return Page[ThingView].of(
@@ -166,10 +168,13 @@ async def door_opened(call: Call[Deps], request: web.Request, raw: bytes) -> web
     return web.Response(text=f"heard {len(raw)}")
 
 
-@api.webhook("/webhooks/bell", failure=lambda: web.json_response({"result": False}))
-async def bell_rang(raw: bytes) -> web.Response:
+Token = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]
+
+
+@api.webhook("/webhooks/bell/{token}", failure=lambda: web.json_response({"result": False}))
+async def bell_rang(raw: bytes, token: Token) -> web.Response:
     """Hear the bell."""
-    raise ValueError(raw)
+    raise ValueError(token, raw)
 
 
 @dataclass
