@@ -160,17 +160,18 @@ async def page(
     return [_agreement(row, row["agreement_id"]) for row in rows]
 
 
-async def cooled_off(conn: Connection, *, now: datetime, limit: int) -> list[Agreement]:
-    """Return agreements whose cooling-off time is over, for update; taken ones are skipped."""
+async def cooled_off(conn: Connection, *, now: datetime, limit: int) -> list[UUID]:
+    """Return agreements whose cooling-off time is over, oldest first; locks nothing."""
     rows = await conn.fetch(
-        f"""
-        {_SELECT} WHERE a.state = 'cooling_off' AND a.cooling_off_ends_at <= $1
-         ORDER BY a.cooling_off_ends_at LIMIT $2 FOR UPDATE OF a SKIP LOCKED
+        """
+        SELECT agreement_id FROM agreements
+         WHERE state = 'cooling_off' AND cooling_off_ends_at <= $1
+         ORDER BY cooling_off_ends_at, agreement_id LIMIT $2
         """,
         now,
         limit,
     )
-    return [_agreement(row, row["agreement_id"]) for row in rows]
+    return [row["agreement_id"] for row in rows]
 
 
 async def next_cooled_off(conn: Connection) -> datetime | None:

@@ -31,13 +31,15 @@ async def activate_agreements(deps: Deps) -> int:
     now = deps.clock.now()
     async with deps.db.transaction() as conn:
         due = await agreements.cooled_off(conn, now=now, limit=BATCH)
-        for before in due:
+        for agreement_id in due:
+            before = await _lock(conn, agreement_id, merchant_id=None)
+            if before.state is not AgreementState.COOLING_OFF:
+                continue
             after = agreeing.move(before, AgreementState.ACTIVE, now=now)
             await agreements.save(conn, before, after, actor="clock", reason="", now=now)
-        await outbox.add(conn, *(_activated(agreement, now=now) for agreement in due))
-    async with deps.db.transaction() as conn:
-        # What was paid and shipped before may have waited for this.
-        await _complete(conn, [agreement.agreement_id for agreement in due], now=now)
+            await outbox.add(conn, _activated(after, now=now))
+        # What was paid and shipped before may have waited for this; a crash must not part them.
+        await _complete(conn, due, now=now)
     return len(due)
 
 
