@@ -25,7 +25,7 @@ _WECHAT = """
                      SELECT FROM notify.messages u
                       WHERE u.provider = 'wechat' AND u.unclear
                         AND u.submitted_at BETWEEN o.at - interval '5 minutes'
-                                               AND o.at + interval '5 minutes')
+                                               AND o.at + interval '30 minutes')
                 THEN 'sent by nobody here' END AS stranger,
            CASE WHEN m.times > 1 THEN 'one sending for ' || m.times || ' messages'
                 WHEN o.id IS NULL THEN 'not in the provider''s books' END AS wrong,
@@ -53,7 +53,7 @@ _ALIPAY = """
                AS surplus
       FROM (SELECT (coalesce(accepted_at, submitted_at) AT TIME ZONE 'Asia/Shanghai')::date AS day,
                    count(*) FILTER (WHERE accepted_at IS NOT NULL) AS surely,
-                   count(*) FILTER (WHERE accepted_at IS NULL AND unclear) AS perhaps
+                   count(*) FILTER (WHERE unclear) AS perhaps
               FROM notify.messages
              WHERE provider = 'alipay' AND (accepted_at IS NOT NULL OR unclear)
              GROUP BY 1) m

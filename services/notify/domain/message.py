@@ -41,7 +41,8 @@ class Message:
     One thing one customer is told on one channel.
 
     ``due_at`` is when it next wants something done, ``send_by`` when it is worth nothing
-    any more; ``unclear`` says that a provider may have it without our knowing.
+    any more; ``unclear`` says that a provider may have it, or have it once more, without
+    our knowing.
     """
 
     merchant_id: UUID
@@ -99,7 +100,6 @@ def submit(message: Message, envelope: Envelope, *, now: datetime) -> Message:
         state=MessageState.SUBMITTED,
         tries=message.tries + 1,
         fence=message.fence + 1,
-        unclear=False,
         provider=envelope.provider,
         template_version=envelope.template_version,
         text=envelope.text,
@@ -151,18 +151,21 @@ def resolve(message: Message, finding: Finding, *, tracking: Tracking, now: date
         return message
     match finding:
         case Found(delivered, code, at):
-            number = f"out:{message.message_id.hex}"
-            taken = _accept(message, number, tracking=tracking, at=at, now=now)
+            number = finding.number or f"out:{message.message_id.hex}"
+            taken = _accept(
+                replace(message, unclear=False), number, tracking=tracking, at=at, now=now
+            )
             return taken if delivered is None else receive(taken, delivered, code=code, at=at)
         case NotFound():
-            return wait(message, until=now, reason="not_found", now=now)
+            return replace(wait(message, until=now, reason="not_found", now=now), unclear=False)
         case CannotTell() if tracking is Tracking.QUERY and not _lost(message, now):
             due_at = retries.after_outage(tries=message.tries + 1, now=now)
             return replace(message, tries=message.tries + 1, unclear=True, due_at=due_at)
         case CannotTell() if message.mandatory and tracking is not Tracking.QUERY:
-            return wait(message, until=now, reason="unclear", now=now)
+            return replace(wait(message, until=now, reason="unclear", now=now), unclear=True)
         case CannotTell():
-            return replace(message, state=MessageState.UNKNOWN, due_at=None, failure="unclear")
+            lost = replace(message, state=MessageState.UNKNOWN, due_at=None, failure="unclear")
+            return replace(lost, unclear=True)
         case _:
             assert_never(finding)
 
@@ -220,7 +223,6 @@ def wait(message: Message, *, until: datetime, reason: str, now: datetime) -> Me
     return replace(
         message,
         state=MessageState.QUEUED,
-        unclear=False,
         due_at=min(until, message.send_by),
         failure=reason,
     )
@@ -245,7 +247,6 @@ def _accept(
         state=MessageState.ACCEPTED,
         provider_message_id=provider_message_id,
         accepted_at=at,
-        unclear=False,
         failure=None,
         due_at=retries.receipt_check_at(tracking, accepted_at=at, now=now),
     )

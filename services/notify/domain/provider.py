@@ -52,11 +52,16 @@ Answer = Accepted | Refused | Unclear
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The provider knows the message; *delivered* None while it waits for the carrier."""
+    """
+    The provider knows the message; *delivered* None while it waits for the carrier.
+
+    *number* is the provider's own, empty where it did not tell.
+    """
 
     delivered: bool | None
     code: str
     at: datetime
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True)

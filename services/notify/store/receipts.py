@@ -107,4 +107,5 @@ async def waiting_for(
     )
     if row is None:
         return None
-    return row["provider_message_id"], Found(row["delivered"], row["code"], row["at"])
+    number = row["provider_message_id"]
+    return number, Found(row["delivered"], row["code"], row["at"], number)
