@@ -42,7 +42,8 @@ class Person:
     def wechat_openid(self) -> str:
         return f"oWx{self.number:025d}"
 
-    def body(self) -> dict[str, str]:
+    def body(self, rail: str) -> dict[str, str]:
+        """Return what the customer types in; the gateway knows one mini-program account."""
         return {
             "name": self.name,
             "id_number": self.id_number,
@@ -51,8 +52,8 @@ class Person:
             "city": "北京市",
             "district": "朝阳区",
             "address": "幸福路1号2单元301室",
-            "alipay_user_id": self.alipay_user_id,
-            "wechat_openid": self.wechat_openid,
+            "alipay_user_id": self.alipay_user_id if rail == "alipay" else "",
+            "wechat_openid": self.wechat_openid if rail == "wechatpay" else "",
         }
 
 
@@ -193,7 +194,7 @@ class Shop:
             "plan_version": 1,
             "charge_day": charge_day,
             "rail": rail,
-            "customer": person.body(),
+            "customer": person.body(rail),
             "pet": {
                 "name": "团子",
                 "species": "cat",
