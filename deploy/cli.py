@@ -19,8 +19,11 @@ from deploy.clock import NeverQuiet
 from deploy.explain import UnknownInstalment, explain_instalment
 from deploy.running import NoPlatform, RunningPlatform
 from shared.api_keys import new_token
+from shared.clock import SystemClock
 
 UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+ERROR_SHOWN: Final = 200
+"""How much of an error one line of a list shows."""
 
 app = typer.Typer(
     help="Look into a running platform and move its test clock.",
@@ -43,12 +46,19 @@ Where = Annotated[
 ]
 
 
+class NoTestClock(Exception):
+    """Time was to be moved on a platform that lives by the machine's clock."""
+
+
 @clock_app.command("now")
 def clock_now(platform: Where = None) -> None:
     """Say what time it is on the platform."""
 
     async def read() -> datetime:
-        async with RunningPlatform.read(platform).clock() as clock:
+        running = RunningPlatform.read(platform)
+        if not running.test_clock:
+            return SystemClock().now()
+        async with running.clock() as clock:
             return await clock.now()
 
     typer.echo(_run(read()).isoformat())
@@ -64,7 +74,10 @@ def clock_advance(
     async def live() -> tuple[datetime, int]:
         running = RunningPlatform.read(platform)
         if not running.test_clock:
-            raise typer.BadParameter("this platform runs on the machine's clock")
+            raise NoTestClock(
+                "This platform runs on the machine's clock, which nobody can move; "
+                'for a test clock: make run ARGS="--now 2026-12-01T09:00".'
+            )
         async with running.clock() as clock:
             target = _target(await clock.now(), by)
             with typer.progressbar(length=1000, label=f"to {target:%Y-%m-%d %H:%M}Z") as bar:
@@ -130,7 +143,8 @@ def list_letters(
 
     letters = _run(read())
     for name, letter in letters:
-        typer.echo(f"{letter['dead_letter_id']}  {name}  {letter['subject']}  {letter['error']}")
+        why = " ".join(letter["error"].split())[:ERROR_SHOWN]
+        typer.echo(f"{letter['dead_letter_id']}  {name}  {letter['subject']}  {why}")
     typer.echo(f"{len(letters)} waiting")
 
 
@@ -277,7 +291,7 @@ def _run(work: Any) -> Any:
     """Run *work*, and say in one line what went wrong."""
     try:
         return asyncio.run(work)
-    except (NoPlatform, NeverQuiet, UnknownInstalment) as error:
+    except (NoPlatform, NoTestClock, NeverQuiet, UnknownInstalment) as error:
         typer.echo(str(error), err=True)
     except aiohttp.ClientResponseError as error:
         typer.echo(f"{error.request_info.url} answered {error.status} {error.message}", err=True)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,10 +31,11 @@ from deploy.environment import (
 )
 from deploy.nats.accounts import BOOTSTRAP, authorization
 from deploy.prepare import Preparation, prepare
-from deploy.processes import end_process, free_port, process_runs
+from deploy.processes import EmbeddedError, end_process, free_port, process_runs
 from deploy.secrets import load_or_make, write_private
 from deploy.supervisor import Child, PlatformError, Program
 from deploy.topology import SERVICES, hears, present
+from shared.calendar import CHINA
 
 DATABASE: Final = "yuefu"
 CHECK_SERVERS_EVERY_S: Final = 0.2
@@ -421,18 +423,36 @@ async def _run(directory: Path, *, now: datetime | None) -> None:
         await asyncio.Event().wait()
 
 
+def instant(text: str) -> datetime:
+    """
+    Return the instant that *text* names; without an offset it is meant in China.
+
+    Raises:
+        ValueError: It is no ISO date and time.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=CHINA)
+
+
 def main() -> None:
-    """Run the platform until Ctrl-C or SIGTERM."""
+    """Run the platform until Ctrl-C or SIGTERM; what stands in its way is said in a sentence."""
     parser = argparse.ArgumentParser(description="Run the platform on this machine.")
     parser.add_argument("--directory", type=Path, default=Path("var/run"))
     parser.add_argument(
         "--now",
-        type=datetime.fromisoformat,
+        type=instant,
+        metavar="INSTANT",
         help="start a test clock at this instant, e.g. 2026-03-01T00:00:00+00:00",
     )
     given = parser.parse_args()
-    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+    try:
         asyncio.run(_run(given.directory, now=given.now))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return
+    except (PlatformError, EmbeddedError) as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"The platform cannot run in {given.directory}: {error}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 from deploy.audit import CHECKS
 from deploy.cli import app
 from deploy.running import RunningPlatform
+from shared.clock import SystemClock
 from tests.audit.conftest import Platform
 from tests.audit.state import NOW, A, instalment
 
@@ -118,6 +120,15 @@ def test_a_clock_that_is_real_cannot_be_advanced(tmp_path: Path):
 
     assert answer.exit_code == 2
     assert "machine's clock" in answer.output
+
+
+def test_a_clock_that_is_real_says_what_time_it_is(tmp_path: Path):
+    before = SystemClock().now()
+
+    answer = yuefu("clock", "now", "--platform", write(tmp_path, test_clock=False))
+
+    assert answer.exit_code == 0
+    assert before <= datetime.fromisoformat(answer.output.strip()) <= SystemClock().now()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from deploy.embedded import Nats, Postgres, place_for_ordinary_user
-from deploy.platform import Platform
+from deploy.platform import Platform, instant
 from deploy.processes import EmbeddedError, free_port, process_runs
 from deploy.supervisor import Child, PlatformError, Program
 
@@ -146,6 +146,35 @@ async def test_two_platforms_do_not_share_a_directory(platform):
         await a_platform(platform.directory).__aenter__()
 
     platform.state_file.write_bytes(orjson.dumps(state))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--directory", "{here}"), "A platform runs in {here} already"),
+        (("--directory", "/proc/nowhere"), "The platform cannot run in /proc/nowhere: "),
+        (("--now", "yesterday"), "--now: invalid instant value: 'yesterday'"),
+    ],
+)
+def test_what_stands_in_its_way_is_said_in_a_sentence(tmp_path, words, said):
+    mine = {"pid": os.getpid()}
+    (tmp_path / "platform.json").write_bytes(orjson.dumps(mine))
+
+    told = subprocess.run(
+        [sys.executable, "-m", "deploy.platform", *(word.format(here=tmp_path) for word in words)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    assert told.returncode != 0
+    assert said.format(here=tmp_path) in told.stderr.splitlines()[-1]
+    assert "Traceback" not in told.stderr
+
+
+def test_an_instant_without_an_offset_is_meant_in_china():
+    assert instant("2026-12-01T09:00") == instant("2026-12-01T01:00:00+00:00")
 
 
 async def test_a_program_that_cannot_start_says_why(tmp_path):
