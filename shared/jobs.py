@@ -8,6 +8,7 @@ test clock jump from one moment to the next without missing any.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -144,12 +145,14 @@ class _Loop(Generic[D]):
         free: asyncio.Event,
     ) -> None:
         self.job = job
-        self.bell = db.committed.subscribe()
+        # What is committed changes nothing about when a daily job runs next.
+        self.bell = db.committed.subscribe() if isinstance(job, Due) else asyncio.Event()
         self.due_at: datetime | None = None
         self.runs = 0
         self.resting = asyncio.Event()
         self.resting.set()
         self._looked = False
+        self._looked_at = 0.0
         self._free = free
         self._db = db
         self._clock = clock
@@ -189,6 +192,7 @@ class _Loop(Generic[D]):
 
     async def _step(self) -> int | None:
         """Do one batch if the job is due; None says that it is not."""
+        self._looked_at = time.monotonic()
         async with self._db.connection() as conn:
             self.due_at = await self._next_due_at(conn)
         if self.due_at is None or self.due_at > self._clock.now():
@@ -212,7 +216,7 @@ class _Loop(Generic[D]):
             wait_s = min(wait_s, (self.due_at - self._clock.now()).total_seconds())
         try:
             await asyncio.wait_for(self.bell.wait(), max(wait_s, 0.001))
-            await asyncio.sleep(self._pause_s)
+            await asyncio.sleep(self._looked_at + self._pause_s - time.monotonic())
         except TimeoutError:
             return
 
