@@ -2,14 +2,16 @@
 
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
@@ -45,10 +47,28 @@ class Launcher:
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """
+    Return a port that was free a moment ago, each time another one.
+
+    It lies below the range from which the system takes ports for connections going
+    out, so that none of those can take it before its server does.
+    """
+    for port in islice(_PORTS, 17_000):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise EmbeddedError("No port between 15000 and 32000 is free")
+
+
+def _shuffled_ports() -> Iterator[int]:
+    ports = list(range(15_000, 32_000))
+    secrets.SystemRandom().shuffle(ports)
+    return cycle(ports)
+
+
+_PORTS: Final = _shuffled_ports()
 
 
 def require_disk(directory: Path) -> None:

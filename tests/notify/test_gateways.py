@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, ClientTimeout
-from aiohttp.test_utils import unused_port
 
+from deploy.processes import free_port
 from deploy.sandbox.aliyun_sms import AliyunSms as AliyunSimulator
 from deploy.sandbox.wechat_messages import WeChatMessages as WeChatSimulator
 from services.notify.domain.provider import (
@@ -176,7 +176,7 @@ async def test_a_wrong_secret_is_our_own_mistake():
 
 async def test_a_provider_nobody_listens_at_is_down():
     async with ClientSession(timeout=ClientTimeout(total=2)) as http:
-        url = f"http://127.0.0.1:{unused_port()}"
+        url = f"http://127.0.0.1:{free_port()}"
         refused = await AliyunSms(http, an_account(url), TestClock(START)).send(LETTER)
 
     assert refused == Refused(Trouble.DOWN, "not_reached")

@@ -1,27 +1,17 @@
 """Six simulators in one process: arguments, keys, books and ports."""
 
 import asyncio
-import socket
 import sys
 from typing import Any
 
 import orjson
 from aiohttp import ClientConnectorError, ClientSession
 
+from deploy.processes import free_port
 from deploy.sandbox import keys
 from deploy.sandbox.providers import SIMULATORS, sandboxes
 
 DEADLINE_S = 30
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 async def answer_of(http: ClientSession, url: str) -> dict[str, Any]:
@@ -36,7 +26,7 @@ async def answer_of(http: ClientSession, url: str) -> dict[str, Any]:
 
 
 async def test_one_process_serves_all_six_on_their_ports(tmp_path):
-    ports = dict(zip(SIMULATORS, free_ports(len(SIMULATORS)), strict=True))
+    ports = {name: free_port() for name in SIMULATORS}
     arguments = [f"--{name}-port={port}" for name, port in ports.items()]
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -1,7 +1,6 @@
 """Billing with real rails' simulators, a real database, and time that a test moves."""
 
 import json
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from uuid import UUID
 import aiohttp
 from aiohttp import web
 
+from deploy.processes import free_port
 from deploy.sandbox import keys
 from deploy.sandbox.alipay import AlipaySandbox
 from deploy.sandbox.kit import Options, Sandbox
@@ -250,12 +250,6 @@ class BillingWorld:
     async def attempts(self, instalment: Instalment) -> list[Attempt]:
         async with self.db.connection() as conn:
             return await attempts.of_instalment(conn, instalment.instalment_id)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

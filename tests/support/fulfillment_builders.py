@@ -9,8 +9,9 @@ from uuid import UUID
 
 import aiohttp
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import TestServer
 
+from deploy.processes import free_port
 from deploy.sandbox.jushuitan import Jushuitan as JushuitanSimulator
 from deploy.sandbox.kit import Options
 from deploy.sandbox.kuaidi100 import Kuaidi100 as Kuaidi100Simulator
@@ -203,7 +204,7 @@ def _due_of(simulator: Simulator) -> datetime | None:
 @asynccontextmanager
 async def fulfilling(db: Database) -> AsyncIterator[FulfillmentForTests]:
     """Run fulfillment on *db*, with the warehouse and the carriers it talks to."""
-    port = unused_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     clock = TestClock(TEN)
     no_limits = {"jst_calls_per_second": "0", "jst_calls_per_minute": "0"}

@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from deploy.processes import free_port
 from deploy.sandbox import keys
 from deploy.sandbox.alipay import AlipaySandbox
 from deploy.sandbox.esign import ESign
@@ -326,7 +327,7 @@ async def signing_world(db: Database, keys_dir: Path) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         app = web.Application()
         server = TestServer(app)
-        port = aiohttp.test_utils.unused_port()
+        port = free_port()
         ours = f"http://127.0.0.1:{port}"
         sandboxes = _sandboxes(keys_dir, ours)
         urls = {name: await _serve(stack, sandbox) for name, sandbox in sandboxes.items()}
