@@ -1,16 +1,24 @@
 """Agreements after they were signed: cooling off, ending, and the mandate that goes along."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 from uuid import UUID
 
 import pytest
 
 from services.billing.contract import AgreementFullyPaid
 from services.fulfillment.contract import ShipmentDispatched
+from services.signing.contract import Rail
+from services.signing.domain.mandate import MandateState
+from services.signing.gateways.wechatpay import WechatMandates
+from services.signing.store import mandates
 from services.signing.usecases.ask_providers import sweep_mandates
 from services.signing.usecases.check_invariants import check_invariants
 from services.signing.usecases.end_agreement import note_fully_paid, note_shipped
 from shared.ids import new_id
+from shared.rails.outcome import Refused
+from shared.rails.wechatpay import WechatPayClient
 from tests.support.signing_builders import NOON
 
 
@@ -117,6 +125,49 @@ async def test_the_sweep_finds_what_nobody_told_us(shop):
     assert await sweep_mandates(shop.deps) == 1
 
     assert await shop.mandate_state(agreement["agreement_id"]) == "revoked"
+
+
+class Gibberish:
+    """A rail whose answers nobody can read."""
+
+    async def look(self, mandate, *, now):
+        raise ValueError(f"Invalid isoformat string of {mandate.mandate_id} at {now}")
+
+
+async def test_an_answer_that_nobody_can_read_does_not_stop_the_sweep(shop):
+    agreement = await shop.agreement("wechatpay")
+    odd = replace(shop.deps, rails={**shop.deps.rails, Rail.WECHATPAY: Gibberish()})
+
+    assert await sweep_mandates(odd) == 1
+
+    assert await shop.mandate_state(agreement["agreement_id"]) == "active"
+
+
+class Refusing:
+    """WeChat Pay refusing to answer for a reason that says nothing of the contract."""
+
+    def __init__(self, code):
+        self.code = code
+
+    async def call_v2(self, path, fields):
+        assert path == "/papay/querycontract"
+        assert fields
+        return Refused(self.code)
+
+
+@pytest.mark.parametrize(
+    ("code", "gone"), [("CONTRACT_NOT_EXIST", True), ("RETURN_FAIL", False), ("SIGNERROR", False)]
+)
+async def test_a_contract_is_gone_only_if_the_rail_says_so(shop, code, gone):
+    await shop.agreement("wechatpay")
+    async with shop.db.connection() as conn:
+        (standing,) = await mandates.active(conn, after=UUID(int=0), limit=1)
+    unheard = replace(standing, state=MandateState.CLOSING, rail_agreement_no="")
+    rail = WechatMandates(cast(WechatPayClient, Refusing(code)), plan_id="1", notify_url="")
+
+    ended = await rail.end(unheard, now=NOON)
+
+    assert (ended is not None) is gone
 
 
 def paid(agreement):

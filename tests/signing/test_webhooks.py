@@ -58,6 +58,27 @@ async def test_a_lost_notification_is_made_up_for_by_asking(shop, rail):
     assert standing["state"] == "completed"
 
 
+@pytest.mark.parametrize("change", [{"operate_time": "soon"}, {"operate_time": ""}])
+async def test_genuine_news_that_make_no_sense_are_kept_for_a_person(world, change):
+    config = world.deps.wechat_mandates._client.config
+    fields = {
+        "return_code": "SUCCESS",
+        "result_code": "SUCCESS",
+        "mch_id": config.mchid,
+        "contract_code": "YF00000000UNKNOWN",
+        "contract_id": "1",
+        "change_type": "DELETE",
+    }
+    raw = build_xml(v2_signed(fields | change, config.apiv2_key))
+
+    async with world.client.post(PATHS[1], data=raw) as answer:
+        assert answer.status == 200
+
+    async with world.db.connection() as conn:
+        row = await conn.fetchrow("SELECT verdict, body FROM webhook_inbox")
+    assert (row["verdict"], row["body"]) == ("unplaced", raw)
+
+
 async def test_an_unknown_contract_is_taken_and_kept_for_a_person(world):
     config = world.deps.wechat_mandates._client.config
     fields = {

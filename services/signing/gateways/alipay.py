@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Final, assert_never
 
 from services.signing.domain.application import Applicant
 from services.signing.domain.credit_tiers import Answer
 from services.signing.domain.errors import CallbackUnsigned, ProviderRefused, ProviderSilent
 from services.signing.domain.mandate import Ended, Granted, Mandate, MandateState, Told
-from services.signing.gateways.mandate_rail import Invitation
+from services.signing.gateways.mandate_rail import Invitation, understood
 from shared.rails import alipay_calls
 from shared.rails.alipay import AlipayClient, read_time
 from shared.rails.alipay_calls import PeriodRule, SignPage
@@ -105,7 +106,7 @@ class AlipayMandates:
         return Notice(
             delivery_key=":".join(notification.inbox_key),
             external_no=fields.get("external_agreement_no", ""),
-            told=_notified(notification.kind, fields),
+            told=understood(partial(_notified, notification.kind), fields),
         )
 
     async def _query(self, mandate: Mandate) -> Outcome:

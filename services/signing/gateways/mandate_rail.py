@@ -1,5 +1,6 @@
 """What signing asks of a rail: invite the customer to sign, look, end."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -32,3 +33,13 @@ class MandateRail(Protocol):
     async def end(self, mandate: Mandate, *, now: datetime) -> Ended | None:
         """End a mandate and ask whether it is gone; None if that is not sure yet."""
         ...
+
+
+def understood(
+    read: Callable[[Mapping[str, str]], Told | None], fields: Mapping[str, str]
+) -> Told | None:
+    """Return what a verified notification tells; None if a field is missing or makes no sense."""
+    try:
+        return read(fields)
+    except (KeyError, ValueError):
+        return None

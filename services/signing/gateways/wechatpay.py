@@ -8,7 +8,7 @@ from typing import Any, Final, assert_never
 from services.signing.domain.application import Applicant
 from services.signing.domain.errors import CallbackUnsigned
 from services.signing.domain.mandate import Ended, Granted, Mandate, MandateState, Told
-from services.signing.gateways.mandate_rail import Invitation
+from services.signing.gateways.mandate_rail import Invitation, understood
 from shared.calendar import CHINA
 from shared.rails import wechatpay_calls
 from shared.rails.outcome import BadSignature, Ok, Outcome, Refused, Unknown
@@ -17,6 +17,8 @@ from shared.rails.wechatpay_calls import SIGN_APP_ID, SIGN_PATH, Contract
 
 _SIGNED: Final = "0"
 _EXPIRED: Final = "1"
+_GONE: Final = frozenset({"CONTRACT_NOT_EXIST", "CONTRACTERROR"})
+"""Only these say that there is no contract; a refusal for another reason says nothing of it."""
 _REMARK: Final = "协议已结束"
 
 
@@ -57,7 +59,7 @@ class WechatMandates:
         number = mandate.rail_agreement_no
         if not number:
             outcome = await self._query(mandate)
-            if isinstance(outcome, Refused):
+            if isinstance(outcome, Refused) and outcome.code in _GONE:
                 return Ended(at=now)
             number = str(outcome.data.get("contract_id", "")) if isinstance(outcome, Ok) else ""
         if not number:
@@ -83,7 +85,7 @@ class WechatMandates:
         return ContractNotice(
             delivery_key=":".join(fields.get(name, "") for name in names),
             external_no=fields.get("contract_code", ""),
-            told=_notified(fields),
+            told=understood(_notified, fields),
         )
 
     async def _query(self, mandate: Mandate) -> Outcome:
@@ -106,7 +108,7 @@ def _told(outcome: Outcome, mandate: Mandate, *, now: datetime) -> Told | None:
                 at=_time(ended_at) if ended_at else now,
                 expired=data.get("contract_termination_mode") == _EXPIRED,
             )
-        case Refused() if mandate.state is MandateState.CLOSING:
+        case Refused(code) if code in _GONE and mandate.state is MandateState.CLOSING:
             return Ended(at=now)
         case Ok() | Refused() | Unknown():
             return None

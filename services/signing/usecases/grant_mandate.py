@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+import structlog
+
 from services.signing.contract import MandateClosed, MandateRevoked
 from services.signing.deps import Deps
 from services.signing.domain import mandate as mandating
@@ -31,6 +33,8 @@ from services.signing.usecases.end_application import end_application
 from shared import outbox
 from shared.db import Connection
 from shared.ids import new_id
+
+log = structlog.get_logger()
 
 
 async def invite_to_mandate(
@@ -79,11 +83,7 @@ async def invite_to_mandate(
 async def look_at_mandate(deps: Deps, mandate: Mandate) -> None:
     """Ask the rail how a mandate stands, and act on it; repeats safely."""
     now = deps.clock.now()
-    rail = deps.rails[mandate.rail]
-    if mandate.state is MandateState.CLOSING:
-        told: Told | None = await rail.end(mandate, now=now)
-    else:
-        told = await rail.look(mandate, now=now)
+    told = await _ask_rail(deps, mandate, now=now)
     if mandate.due_at is None and told and mandating.hear(mandate, told, now=now) == mandate:
         return  # nothing new, as on nearly every day of nearly every mandate
     async with deps.db.transaction() as conn:
@@ -91,6 +91,18 @@ async def look_at_mandate(deps: Deps, mandate: Mandate) -> None:
             await hear_of_mandate(conn, mandate.mandate_id, told, now=deps.clock.now())
         elif mandate.due_at is not None:
             await _try_later(conn, mandate.mandate_id, now=deps.clock.now())
+
+
+async def _ask_rail(deps: Deps, mandate: Mandate, *, now: datetime) -> Told | None:
+    """Return what the rail tells; an answer nobody can read harms this one mandate only."""
+    rail = deps.rails[mandate.rail]
+    try:
+        if mandate.state is MandateState.CLOSING:
+            return await rail.end(mandate, now=now)
+        return await rail.look(mandate, now=now)
+    except Exception:
+        log.exception("mandate.answer_unreadable", mandate_id=str(mandate.mandate_id))
+        return None
 
 
 async def hear_of_mandate(conn: Connection, mandate_id: UUID, told: Told, *, now: datetime) -> None:
