@@ -163,7 +163,7 @@ async def test_a_contract_is_gone_only_if_the_rail_says_so(shop, code, gone):
     async with shop.db.connection() as conn:
         (standing,) = await mandates.active(conn, after=UUID(int=0), limit=1)
     unheard = replace(standing, state=MandateState.CLOSING, rail_agreement_no="")
-    rail = WechatMandates(cast(WechatPayClient, Refusing(code)), plan_id="1", notify_url="")
+    rail = WechatMandates(cast("WechatPayClient", Refusing(code)), plan_id="1", notify_url="")
 
     ended = await rail.end(unheard, now=NOON)
 
