@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from deploy.clock import NeverQuiet
 from deploy.demo.lives import MINIMUM
 from deploy.demo.run import Options, run
 from deploy.demo.words import Language
@@ -51,7 +52,7 @@ def main() -> None:
         report = asyncio.run(run(options_of()))
     except KeyboardInterrupt:
         sys.exit(130)
-    except PlatformError as error:
+    except (PlatformError, NeverQuiet) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     sys.exit(0 if report["ok"] else 1)
