@@ -256,9 +256,12 @@ async def test_a_key_that_asks_too_often_is_told_when_to_come_again(signing_db):
 
 # --- Keys ---------------------------------------------------------------------------------
 
+NOBODYS_KEY = f"Bearer yf_live_{16 * '0'}_{48 * '0'}"
+
 
 @pytest.mark.parametrize(
-    "header", [None, "", "Basic eDp5", "Bearer", "Bearer x", f"Bearer {new_token('live')}"]
+    "header",
+    [None, "", "Basic eDp5", "Bearer", "Bearer x", NOBODYS_KEY],
 )
 async def test_without_a_known_key_it_is_401(shop, header):
     headers = {} if header is None else {"Authorization": header}

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from aiohttp import web
@@ -29,6 +30,9 @@ from tests.support.wallet_builders import (
 )
 
 FOREIGN = derived_id("merchant", "foreign")
+
+UNKNOWN = UUID(int=404)
+"""The id of nothing; the same in every run, for tests are named after it."""
 
 
 @dataclass
@@ -220,10 +224,10 @@ async def test_no_key_no_answer(shop, path):
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
-        (f"/v1/customers/{new_id()}/wallet", 404, "wallet-unknown"),
-        (f"/v1/customers/{new_id()}/transfers", 404, "wallet-unknown"),
-        (f"/v1/agreements/{new_id()}/ledger", 404, "ledger-unknown"),
-        (f"/v1/explain/{new_id()}", 404, "cause-unknown"),
+        (f"/v1/customers/{UNKNOWN}/wallet", 404, "wallet-unknown"),
+        (f"/v1/customers/{UNKNOWN}/transfers", 404, "wallet-unknown"),
+        (f"/v1/agreements/{UNKNOWN}/ledger", 404, "ledger-unknown"),
+        (f"/v1/explain/{UNKNOWN}", 404, "cause-unknown"),
         ("/v1/holds?state=lost", 400, "malformed"),
         ("/v1/holds?limit=0", 400, "malformed"),
         ("/v1/holds?colour=red", 400, "malformed"),
