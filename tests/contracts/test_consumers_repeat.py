@@ -24,7 +24,8 @@ from tests.support import canonical
 from tests.support.dates import at
 from tests.support.gateway import Shop
 from tests.support.servers import TestDatabases
-from tests.support.world import Told, World, world_of
+from tests.support.world import World, world_of
+from tests.support.world_parts import Told
 
 BEGIN: Final = "2027-01-04 10:00"
 END: Final = "2027-04-10"

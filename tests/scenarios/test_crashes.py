@@ -22,7 +22,8 @@ from tests.support import canonical, looking
 from tests.support.dates import at
 from tests.support.gateway import Agreement, Shop
 from tests.support.servers import TestDatabases
-from tests.support.world import Crash, World, world_of
+from tests.support.world import World, world_of
+from tests.support.world_parts import Crash
 
 SERVICES = ("signing", "billing", "fulfillment", "notify")
 Books = dict[str, Counter[str]]
@@ -145,8 +146,7 @@ async def undisturbed(
     return Undisturbed(books, {name: set(fate.visits) for name, fate in fates.items()})
 
 
-@pytest.mark.parametrize("visit", [1, 2])
-@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize(("where", "visit"), [("before", 1), ("after", 1), ("after", 2)])
 @pytest.mark.parametrize("service", SERVICES)
 async def test_dying_around_every_commit_changes_nothing(
     databases: TestDatabases,

@@ -78,7 +78,7 @@ async def test_wechat_pay_announces_each_charge_itself(shop: Shop):
     )
     assert [said(row["accepted_at"]) for row in rail] == ["2027-01-18 10:00", "2027-02-18 10:00"]
     assert await looking.captures(world, agreement) == [29900, 29900]
-    assert await looking.parcels(world, agreement) == ["delivered", "accepted"]
+    assert await looking.parcels(world, agreement) == ["closed", "delivered"]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,7 +33,6 @@ from deploy.topology import SERVICES, present
 from shared.api_keys import install_key, new_token
 from shared.bus import BATCH, Bus, On, OnMany, durable
 from shared.clock import TestClock
-from shared.db import Connection, Database
 from shared.errors import Problem
 from shared.events import Event
 from shared.jobs import Daily, Due, Runner
@@ -43,6 +42,7 @@ from shared.service import Service
 from shared.web import Api, Limits
 from shared.web.serve import add_api
 from tests.support.servers import TestDatabases
+from tests.support.world_parts import Crash, MortalDatabase, Streams, hang_up, listening, served
 
 OUTSIDE: Final[dict[str, Callable[[Options], Sandbox]]] = {
     "alipay": AlipaySandbox,
@@ -53,77 +53,6 @@ STEPS_MAX: Final = 2000
 """Rounds of work at one moment; more means that something is due for ever."""
 SETTLE_S: Final = 60.0
 _NO_PACE: Final = {"JUSHUITAN_CALLS_PER_SECOND": "0", "JUSHUITAN_CALLS_PER_MINUTE": "0"}
-
-
-class Crash(BaseException):
-    """The process of a service dies here; nothing in it may catch this and go on."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """One event as it was published."""
-
-    subject: str
-    body: bytes
-
-
-@dataclass
-class Streams:
-    """What JetStream does for us, in memory: it keeps every event, and gives it to readers."""
-
-    told: list[Told] = field(default_factory=list)
-    _new: deque[Told] = field(default_factory=deque)
-
-    async def publish_async(
-        self,
-        subject: str,
-        payload: bytes = b"",
-        *,
-        headers: dict[str, str] | None = None,
-    ) -> Awaitable[object]:
-        self.told.append(Told(subject, payload))
-        self._new.append(self.told[-1])
-        stored: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        stored.set_result(None)
-        return stored
-
-    def take(self) -> list[Told]:
-        taken = list(self._new)
-        self._new.clear()
-        return taken
-
-
-class MortalDatabase(Database):
-    """A database whose process may die around a commit: *around* sees each of them."""
-
-    around: Callable[[str], None] | None = None
-    """Called with ``before`` and ``after`` at each commit; raising Crash there is dying."""
-    dead = False
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        if self.dead:
-            raise Crash(self.schema)
-        async with super().connection() as conn:
-            yield conn
-
-    @asynccontextmanager
-    async def transaction(self, *, quiet: bool = False) -> AsyncIterator[Connection]:
-        async with super().transaction(quiet=quiet) as conn:
-            yield conn
-            self._pass("before")
-        self._pass("after")
-
-    def _pass(self, where: str) -> None:
-        if self.dead:
-            raise Crash(self.schema)
-        if self.around is None:
-            return
-        try:
-            self.around(where)
-        except Crash:
-            self.dead = True
-            raise
 
 
 @dataclass
@@ -219,7 +148,7 @@ class World:
         whole: Api[Any] = Api(title=service.api.title, version=service.api.version)
         whole.description = service.api.description
         whole.endpoints = [*service.api.endpoints, *operations_api(bus).endpoints]
-        app = web.Application(middlewares=[_hang_up])
+        app = web.Application(middlewares=[hang_up])
         limits = Limits(per_key_per_s=1e6, per_key_burst=1_000_000, lookups_per_s=1e6)
         add_api(whole, app, deps, limits=limits, clock=self.clock)
         async with served(app, self._sockets[service.name]):
@@ -451,31 +380,6 @@ class World:
             return answer.status, await answer.json()
 
 
-@web.middleware
-async def _hang_up(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Let callers of a process that dies see what they would see: the line is dead."""
-    try:
-        return await handler(request)
-    except Crash:
-        if request.transport is not None:
-            request.transport.abort()
-        return web.Response(status=500)
-
-
-@asynccontextmanager
-async def served(app: web.Application, listening: socket.socket) -> AsyncIterator[None]:
-    """Serve *app* on a socket that stays open when the app ends."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listening.dup()).start()
-        yield
-    finally:
-        await runner.cleanup()
-
-
 @asynccontextmanager
 async def world_of(
     databases: TestDatabases,
@@ -488,7 +392,7 @@ async def world_of(
     """Make a world with an empty database; *directory* holds the parties' keys in ``keys``."""
     names = present()
     async with AsyncExitStack() as stack:
-        sockets = {name: stack.enter_context(_listening()) for name in (*names, *OUTSIDE)}
+        sockets = {name: stack.enter_context(listening()) for name in (*names, *OUTSIDE)}
         urls = {name: f"http://127.0.0.1:{one.getsockname()[1]}" for name, one in sockets.items()}
         database = await stack.enter_async_context(databases.fresh_name(*SERVICES))
         around = Surroundings(
@@ -541,9 +445,3 @@ def _options(around: Surroundings, now: datetime) -> Options:
     extra = {name.removeprefix("SANDBOX_").lower(): value for name, value in told.items()}
     free = {"jst_calls_per_second": "0", "jst_calls_per_minute": "0"}
     return Options(keys=around.keys, now=now, extra=extra | free)
-
-
-def _listening() -> socket.socket:
-    listening = socket.create_server(("127.0.0.1", 0), backlog=256)
-    listening.setblocking(False)
-    return listening
