@@ -92,8 +92,9 @@ class TestClockDriver:
         """
         Wait until nothing is under way; return when something will be due next.
 
-        Two looks in a row must find everybody idle with nothing done in between, or
-        work could slip from one process to the next behind our back.
+        Two looks in a row must find everybody idle with nothing done in between, and no
+        event on its way between the two, or work could slip from one process to the next
+        behind our back.
         """
         deadline = time.monotonic() + QUIET_WITHIN_S
         before: int | None = None
@@ -101,11 +102,11 @@ class TestClockDriver:
             states = await self._look()
             busy = [f"{state.name} ({state.detail})" for state in states if state.busy]
             activity = sum(state.activity for state in states)
-            if not busy and (left := await self._undelivered()):
-                busy = [left]
             if not busy and activity == before:
                 self._due = {state.name: state.next_due_at for state in states}
                 return min((s.next_due_at for s in states if s.next_due_at), default=None)
+            if not busy and (left := await self._undelivered()):
+                busy = [left]
             before = None if busy else activity
             if time.monotonic() > deadline:
                 raise NeverQuiet(f"Still busy after {QUIET_WITHIN_S} s: {', '.join(busy)}")
