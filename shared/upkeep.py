@@ -51,7 +51,7 @@ async def _look(db: Database, consumers: set[str]) -> set[str]:
 
 async def forget_old(deps: HasDatabase) -> int:
     """Delete stored answers and placed webhook calls past their time; return how many."""
-    async with deps.db.transaction() as conn:
+    async with deps.db.connection() as conn:
         answers = await idempotency.forget_old(conn, now=SystemClock().now())
         calls = await webhooks.forget_old(conn, now=deps.clock.now())
     return answers + calls
