@@ -4,7 +4,7 @@ import base64
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from services.signing.gateways.mandate_rail import MandateRail
 from services.signing.gateways.vault import Vault
 from services.signing.gateways.wechatpay import WechatMandates
 from services.signing.settings import SigningSettings
-from services.signing.store.plans import PublishedPlans
+from services.signing.store.quotes import QuoteBook
 from shared.clock import Clock
 from shared.db import Database
 from shared.rails.alipay import AlipayClient, AlipayConfig
@@ -44,7 +44,7 @@ class Deps:
     rails: Mapping[Rail, MandateRail]
     faceid: FaceId
     esign: ESign
-    plans: PublishedPlans = field(default_factory=PublishedPlans)
+    quotes: QuoteBook
 
 
 @asynccontextmanager
@@ -79,6 +79,7 @@ async def open_deps(settings: SigningSettings, db: Database, clock: Clock) -> As
         yield Deps(
             db=db,
             clock=clock,
+            quotes=QuoteBook(db),
             vault=_vault(settings),
             alipay=alipay,
             alipay_mandates=alipay_mandates,

@@ -221,18 +221,16 @@ async def publish(call: Call[Deps], plan_id: UUID, version: int) -> PlanView:
 )
 async def post_quote(call: Call[Deps], body: NewQuote) -> QuoteView:
     """Calculate every amount and date of a plan, and what it costs in a year."""
-    async with call.deps.db.connection() as conn:
-        quote = await quote_plan(
-            conn,
-            call.new_id("quote"),
-            published=call.deps.plans,
-            merchant_id=call.tenant_id,
-            plan_id=body.plan_id,
-            version=_small(body.plan_version),
-            rail=body.rail,
-            charge_day=body.charge_day,
-            now=call.deps.clock.now(),
-        )
+    quote = await quote_plan(
+        call.deps.quotes,
+        call.new_id("quote"),
+        merchant_id=call.tenant_id,
+        plan_id=body.plan_id,
+        version=_small(body.plan_version),
+        rail=body.rail,
+        charge_day=body.charge_day,
+        now=call.deps.clock.now(),
+    )
     return QuoteView(
         quote_id=quote.quote_id,
         plan_id=body.plan_id,

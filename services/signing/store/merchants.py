@@ -1,5 +1,6 @@
 """Merchants and their stores."""
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -43,6 +44,14 @@ async def find(conn: Connection, merchant_id: UUID) -> Merchant | None:
     """Return one merchant if it is there."""
     row = await conn.fetchrow("SELECT * FROM merchants WHERE merchant_id = $1", merchant_id)
     return None if row is None else _merchant(row, merchant_id)
+
+
+async def find_many(conn: Connection, merchant_ids: Collection[UUID]) -> dict[UUID, Merchant]:
+    """Return those of the merchants that are there, by id."""
+    rows = await conn.fetch(
+        "SELECT * FROM merchants WHERE merchant_id = ANY ($1::uuid[])", merchant_ids
+    )
+    return {row["merchant_id"]: _merchant(row, row["merchant_id"]) for row in rows}
 
 
 async def lock(conn: Connection, merchant_id: UUID) -> Merchant:

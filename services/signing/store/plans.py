@@ -1,37 +1,12 @@
-"""Plans, their versions, and quotes given for them."""
+"""Plans and their versions."""
 
-from collections import OrderedDict
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
-from services.signing.contract import Rail, StageBundle
+from services.signing.contract import StageBundle
 from services.signing.domain.errors import PlanUnknown
 from services.signing.domain.plan import LegalType, PlanKind, PlanVersion, PriceLine, VersionState
 from shared.db import Connection, Row
-
-REMEMBERED_MAX: Final = 1000
-
-
-class PublishedPlans:
-    """Published versions used lately; they never change, so they are read once."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[tuple[UUID, UUID, int], PlanVersion] = OrderedDict()
-
-    async def read(
-        self, conn: Connection, plan_id: UUID, version: int, *, merchant_id: UUID
-    ) -> PlanVersion:
-        """Return a published version of this merchant's plan, or raise PlanUnknown."""
-        key = (merchant_id, plan_id, version)
-        plan = self._known.get(key)
-        if plan is None:
-            plan = await read_published(conn, plan_id, version, merchant_id=merchant_id)
-            self._known[key] = plan
-        self._known.move_to_end(key)
-        if len(self._known) > REMEMBERED_MAX:
-            self._known.popitem(last=False)
-        return plan
 
 
 async def add(conn: Connection, plan_id: UUID, *, merchant_id: UUID, now: datetime) -> bool:
@@ -163,33 +138,6 @@ async def created_at(conn: Connection, plan_id: UUID) -> datetime:
         "SELECT created_at FROM plans WHERE plan_id = $1", plan_id
     )
     return moment
-
-
-async def add_quote(
-    conn: Connection,
-    quote_id: UUID,
-    plan: PlanVersion,
-    *,
-    rail: Rail,
-    charge_day: int,
-    now: datetime,
-) -> None:
-    """Remember that a quote was given; repeats safely."""
-    await conn.execute(
-        """
-        INSERT INTO quotes (quote_id, merchant_id, plan_id, plan_version, rail, charge_day,
-                            quoted_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-            ON CONFLICT DO NOTHING
-        """,
-        quote_id,
-        plan.merchant_id,
-        plan.plan_id,
-        plan.version,
-        rail,
-        charge_day,
-        now,
-    )
 
 
 def _version(row: Row) -> PlanVersion:

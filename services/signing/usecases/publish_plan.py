@@ -16,7 +16,7 @@ from services.signing.domain.plan import (
 )
 from services.signing.domain.schedule import require_chargeable, schedule
 from services.signing.store import merchants, plans
-from services.signing.store.plans import PublishedPlans
+from services.signing.store.quotes import GivenQuote, QuoteBook
 from shared import outbox
 from shared.db import Connection
 from shared.ids import new_id
@@ -91,10 +91,9 @@ async def publish_plan(
 
 
 async def quote_plan(
-    conn: Connection,
+    book: QuoteBook,
     quote_id: UUID,
     *,
-    published: PublishedPlans,
     merchant_id: UUID,
     plan_id: UUID,
     version: int,
@@ -105,18 +104,18 @@ async def quote_plan(
     """
     Return every amount and date of a plan, and what it costs in a year.
 
-    It writes one row and nothing else, so *conn* needs no transaction.
-
     Raises:
         PlanUnknown, RailNotForMerchant, ChargeDayNotOnRail, AmountAboveRail, RateAboveCap:
             It could not be signed so.
     """
-    merchant = await merchants.read(conn, merchant_id)
-    plan = await published.read(conn, plan_id, version, merchant_id=merchant_id)
+    merchant = await book.merchant(merchant_id)
+    plan = await book.plan(plan_id, version, merchant_id=merchant_id)
     payee_of(merchant, rail)
     require_chargeable(rail, charge_day=charge_day, amounts_fen=plan.amounts_fen)
     rate = annual_rate(plan.cash_price_fen, plan.amounts_fen)
     require_below_cap(rate, plan.legal_type)
-    await plans.add_quote(conn, quote_id, plan, rail=rail, charge_day=charge_day, now=now)
+    await book.add(
+        GivenQuote(quote_id, merchant_id, plan_id, version, rail, charge_day, quoted_at=now)
+    )
     lines = schedule(plan.amounts_fen, charge_day=charge_day, now=now)
     return Quote(quote_id, plan, lines, rate)
