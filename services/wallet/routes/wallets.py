@@ -1,12 +1,10 @@
-"""What wallet answers over HTTP: wallets, histories, ledgers, holds, accounts, explanations."""
+"""Customers' wallets: balances, history, ledgers, holds."""
 
 from datetime import datetime
 from uuid import UUID
 
 from services.wallet.contract.api import (
-    AccountView,
     AgreementMoneyView,
-    ExplanationView,
     HoldFilter,
     HoldView,
     LedgerView,
@@ -16,16 +14,15 @@ from services.wallet.contract.api import (
 )
 from services.wallet.deps import Deps
 from services.wallet.domain.accounts import Purse, wallet
-from services.wallet.domain.errors import CauseUnknown, LedgerUnknown, WalletUnknown
+from services.wallet.domain.errors import LedgerUnknown, WalletUnknown
 from services.wallet.domain.ledger import Ledger
+from services.wallet.routes.table import api
 from services.wallet.store import accounts, holds, ledgers, settlements, transfers
 from shared.db import Connection
-from shared.web import Api, Call, Page, PageQuery
+from shared.web import Call, Page, PageQuery
 
 HOLDS_SHOWN = 200
 """How many holds a ledger shows; longer ones are read page by page at ``/v1/holds``."""
-
-api: Api[Deps] = Api(title="Yuefu wallet", version="1")
 
 
 @api.get(
@@ -126,43 +123,6 @@ async def list_holds(call: Call[Deps], query: HoldFilter) -> Page[HoldView]:
         limit=query.limit,
         key=lambda row: (row.hold_id, row.hold_id),
         view=HoldView.model_validate,
-    )
-
-
-@api.get("/v1/merchant/accounts", scope="wallet:read", tags=("accounts",))
-async def list_accounts(call: Call[Deps], query: PageQuery) -> Page[AccountView]:
-    """List the merchant's own accounts with their balances; customers' wallets are not."""
-    last = query.after(str, str)
-    async with call.deps.db.connection() as conn:
-        rows = await accounts.page(
-            conn, call.tenant_id, limit=query.limit + 1, after=last[1] if last else None
-        )
-    return Page[AccountView].of(
-        rows,
-        limit=query.limit,
-        key=lambda row: (row.code, row.code),
-        view=AccountView.model_validate,
-    )
-
-
-@api.get(
-    "/v1/explain/{cause_id}",
-    scope="wallet:read",
-    tags=("accounts",),
-    problems=(CauseUnknown,),
-)
-async def explain(call: Call[Deps], cause_id: UUID) -> ExplanationView:
-    """Show all that was booked for an instalment, a hold, a settlement or a refund."""
-    async with call.deps.db.connection() as conn:
-        hold = await holds.find(conn, call.tenant_id, cause_id)
-        causes = {cause_id} | ({hold.instalment_id} if hold else set())
-        booked = await transfers.of_causes(conn, call.tenant_id, sorted(causes))
-    if hold is None and not booked:
-        raise CauseUnknown("Nothing was booked for this.", cause_id=str(cause_id))
-    return ExplanationView(
-        cause_id=cause_id,
-        hold=HoldView.model_validate(hold) if hold else None,
-        transfers=[TransferView.model_validate(transfer) for transfer in booked],
     )
 
 
