@@ -45,7 +45,9 @@ class ChargeCollected(_InstalmentEvent):
     The money of one instalment has arrived; told once for each instalment.
 
     ``hold_fen`` is to be kept for the period's parcel if ``auto_ship``.
-    ``source`` is ``automatic`` or ``pay_now``.
+    ``source`` is ``automatic`` or ``pay_now``.  ``bonus_fen`` is what the merchant gives
+    beside the money; ``penalty_fen`` is the part of ``amount_fen`` that being late cost.
+    ``seq`` 0 is a down payment, which brings no parcel.
     """
 
     subject: ClassVar[str] = "billing.charge.collected.v1"
@@ -59,6 +61,24 @@ class ChargeCollected(_InstalmentEvent):
     hold_fen: int
     auto_ship: bool
     collected_at: AwareDatetime
+    bonus_fen: int = 0
+    penalty_fen: int = 0
+
+
+class InstalmentGranted(_InstalmentEvent):
+    """
+    A free month has come: nothing is charged, the merchant gives *bonus_fen*; told once.
+
+    ``amount_fen`` is 0; ``hold_fen`` is to be kept for the period's parcel if ``auto_ship``.
+    """
+
+    subject: ClassVar[str] = "billing.instalment.granted.v1"
+
+    pet_id: UUID
+    bonus_fen: int
+    hold_fen: int
+    auto_ship: bool
+    granted_at: AwareDatetime
 
 
 class ChargeFailed(_InstalmentEvent):

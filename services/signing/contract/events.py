@@ -141,12 +141,56 @@ class PetRegistered(Event):
     allergies: tuple[str, ...] = ()
 
 
+class LineKind(StrEnum):
+    """What a part of an instalment's amount is."""
+
+    BASE = "base"
+    DISCOUNT = "discount"
+    FREE_MONTH = "free_month"
+    FIRST_MONTH_HALF = "first_month_half"
+    INTEREST_FREE = "interest_free"
+    INTEREST = "interest"
+    PENALTY = "penalty"
+
+
+class SignedLine(_Part):
+    """
+    One part of an instalment's amount; what is given away is negative.
+
+    What the merchant gives (``discount``, ``free_month``, ``first_month_half``) reaches the
+    pet wallet as bonus, ``interest_free`` only takes interest away again.
+    """
+
+    kind: LineKind
+    amount_fen: int
+    note: str = ""
+
+
 class SignedInstalment(_Part):
-    """One line of the signed schedule."""
+    """
+    One instalment of the signed schedule; ``lines``, where there are any, make ``amount_fen``.
+
+    ``seq`` 0 is a down payment, which only the customer starts.  An ``amount_fen`` of 0 is a
+    free month: it is granted on its day and never charged.
+    """
 
     seq: int
     due_on: date
     amount_fen: int
+    lines: tuple[SignedLine, ...] = ()
+
+
+class OverduePenalty(_Part):
+    """
+    What an overdue instalment costs: simple, never on interest or on itself.
+
+    ``rate_ppm_per_day`` are millionths of the overdue principal for each day after
+    ``grace_days``; ``cap_per_mille`` thousandths of it are never exceeded.
+    """
+
+    rate_ppm_per_day: int
+    grace_days: int
+    cap_per_mille: int
 
 
 class AgreementSigned(Event):
@@ -154,7 +198,9 @@ class AgreementSigned(Event):
     A customer has signed; the schedule is part of what was signed.
 
     ``hold_fen`` is what each period's bundle costs, taken out of the period's amount.
-    ``instalments`` are in order of ``seq``, from 1 to ``periods``.
+    ``instalments`` are in order of ``seq``, from 1 to ``periods``, after a down payment if
+    there is one; their amounts make ``total_fen``.  Without ``overdue_penalty`` being late
+    costs nothing.
     """
 
     subject: ClassVar[str] = "signing.agreement.signed.v1"
@@ -179,6 +225,7 @@ class AgreementSigned(Event):
     substitutes_agreed: bool = False
     signed_at: AwareDatetime
     cooling_off_ends_at: AwareDatetime
+    overdue_penalty: OverduePenalty | None = None
 
 
 class _AgreementMoved(Event):
