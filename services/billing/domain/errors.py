@@ -1,6 +1,6 @@
 """The ways billing says no."""
 
-from shared.errors import Conflict, NotFound, Rejected
+from shared.errors import Conflict, NotFound, Rejected, TryLater
 
 
 class InstalmentUnknown(NotFound):
@@ -55,3 +55,105 @@ class MoveForbidden(Conflict):
     """The lifecycle has no such move."""
 
     code = "move-forbidden"
+
+
+class TaskUnknown(NotFound):
+    """There is no such task."""
+
+    code = "task-unknown"
+
+
+class TaskClosedAlready(Conflict):
+    """The task is closed; nobody waits for an outcome any more."""
+
+    code = "task-closed"
+
+
+class OutcomeUnfit(Rejected):
+    """A task of this kind does not end so."""
+
+    code = "outcome-unfit"
+
+
+class PromiseUnfit(Rejected):
+    """A promise to pay needs a day that is neither past nor too far away."""
+
+    code = "promise-unfit"
+
+
+class ContactThirdParty(Rejected):
+    """Nobody but the customer is spoken to about money that did not come (rule DN-03)."""
+
+    code = "contact-third-party"
+
+
+class ContactRefused(Conflict):
+    """The customer must not be contacted now; the facts name every reason (DN-01, DN-02, DN-05)."""
+
+    code = "contact-refused"
+
+
+class ClaimUnknown(NotFound):
+    """There is no such claim."""
+
+    code = "claim-unknown"
+
+
+class ClaimStateForbids(Conflict):
+    """The claim is of another kind, or was decided before."""
+
+    code = "claim-state"
+
+
+class OfferUnfit(Rejected):
+    """An offer or a finding lacks something, or is out of bounds."""
+
+    code = "offer-unfit"
+
+
+class DisputeEvidenceMissing(Rejected):
+    """A disputed debit counts as authorised only with evidence (rule WH-20)."""
+
+    code = "dispute-evidence-missing"
+
+
+class DisputeRefundMissing(Conflict):
+    """The disputed charge has not gone back in full; the facts name what is missing."""
+
+    code = "dispute-refund-missing"
+
+
+class RiskNotFlagged(Conflict):
+    """The agreement is not flagged; there is nothing to clear."""
+
+    code = "risk-not-flagged"
+
+
+class EvidenceKeyMissing(TryLater):
+    """The platform has no key to sign evidence with; an operator must provide it."""
+
+    code = "evidence-key-missing"
+
+
+class BillDayUnknown(NotFound):
+    """There is no bill of such a day."""
+
+    code = "bill-day-unknown"
+
+
+class TicketUnknown(NotFound):
+    """There is no such difference."""
+
+    code = "bill-ticket-unknown"
+
+
+class TicketResolved(Conflict):
+    """The difference has been resolved before."""
+
+    code = "bill-ticket-resolved"
+
+
+class ResolutionForbidden(Rejected):
+    """This resolution is found out, not said; or this difference needs a usable bill."""
+
+    code = "bill-resolution-forbidden"
