@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
@@ -16,7 +16,7 @@ from services.billing.settings import BillingSettings
 from shared.clock import Clock
 from shared.db import Database
 from shared.rails.alipay import AlipayClient, AlipayConfig
-from shared.rails.permissions import PERMISSIONS, Permission
+from shared.rails.permissions import PERMISSIONS, Permission, override
 from shared.rails.signer import RsaSigner, RsaVerifier
 from shared.rails.wechatpay import WechatPayClient, WechatPayConfig
 from shared.settings import read_secret
@@ -83,7 +83,7 @@ async def open_deps(settings: BillingSettings, db: Database, clock: Clock) -> As
             rails=rails,
             alipay=alipay,
             wechatpay=wechatpay,
-            permissions=_permissions(settings),
+            permissions=override(settings.rail_permissions),
             terms=Terms(
                 pay_url_base=settings.pay_url_base,
                 ladder=PRESETS[settings.dunning],
@@ -92,18 +92,6 @@ async def open_deps(settings: BillingSettings, db: Database, clock: Clock) -> As
                 lanes=settings.lanes,
             ),
         )
-
-
-def _permissions(settings: BillingSettings) -> dict[tuple[str, str], Permission]:
-    ceilings = {
-        ("alipay", "alipay_cycle"): settings.alipay_cycle_per_charge_fen,
-        ("wechatpay", "wechat_prenotice"): settings.wechatpay_per_charge_fen,
-        ("wechatpay", "wechat_24h"): settings.wechatpay_per_charge_fen,
-    }
-    return {
-        key: replace(row, per_charge_fen=ceilings[key]) if key in ceilings else row
-        for key, row in PERMISSIONS.items()
-    }
 
 
 def _alipay(settings: BillingSettings, session: aiohttp.ClientSession) -> AlipayClient:

@@ -1,7 +1,8 @@
 """What an operator tunes for billing; environment variables begin with ``BILLING_``."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -31,7 +32,7 @@ class BillingSettings(ServiceSettings):
     dunning: Literal["fast", "gentle"] = "fast"
     alipay_cycle_code: str = "CYCLE_PAY_AUTH"
     """Alipay's product code of our cycle contract; it depends on what was really contracted."""
-    alipay_cycle_per_charge_fen: int | None = None
-    """Alipay's own ceiling of one cycle charge; no page confirms one, the mandate's counts."""
-    wechatpay_per_charge_fen: int | None = 50_000
-    """Ceiling of the WeChat template, 500 yuan unless raised by application."""
+    rail_permissions: Mapping[str, Mapping[str, Any]] = {}
+    """What the contract says of figures no rail confirms: JSON by product and field."""
+    rail_share: float = Field(default=1.0, gt=0, le=1)
+    """This process's share of the calls a second that a rail takes: 1 / number of replicas."""

@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 
 from services.signing.contract import Rail
+from services.signing.domain.schedule import Offers
 from services.signing.gateways.alipay import AlipayMandates
 from services.signing.gateways.esign import ESign
 from services.signing.gateways.faceid import FaceId
@@ -23,6 +24,7 @@ from services.signing.store.quotes import QuoteBook
 from shared.clock import Clock
 from shared.db import Database
 from shared.rails.alipay import AlipayClient, AlipayConfig
+from shared.rails.permissions import offered, override
 from shared.rails.signer import RsaSigner, RsaVerifier
 from shared.rails.wechatpay import WechatPayClient, WechatPayConfig
 from shared.sealing import FieldCipher
@@ -42,6 +44,7 @@ class Deps:
     alipay_mandates: AlipayMandates
     wechat_mandates: WechatMandates
     rails: Mapping[Rail, MandateRail]
+    offers: Offers
     faceid: FaceId
     esign: ESign
     quotes: QuoteBook
@@ -85,6 +88,7 @@ async def open_deps(settings: SigningSettings, db: Database, clock: Clock) -> As
             alipay_mandates=alipay_mandates,
             wechat_mandates=wechat_mandates,
             rails={Rail.ALIPAY: alipay_mandates, Rail.WECHATPAY: wechat_mandates},
+            offers=_offers(settings),
             faceid=FaceId(
                 session,
                 clock,
@@ -102,6 +106,11 @@ async def open_deps(settings: SigningSettings, db: Database, clock: Clock) -> As
                 notify_url=f"{settings.public_url}/webhooks/esign",
             ),
         )
+
+
+def _offers(settings: SigningSettings) -> Offers:
+    rows = override(settings.rail_permissions)
+    return {rail: offered(rail.value, settings.rail_products, rows) for rail in Rail}
 
 
 def _vault(settings: SigningSettings) -> Vault:

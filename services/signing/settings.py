@@ -1,6 +1,8 @@
 """What an operator tunes of signing; environment variables begin with ``SIGNING_``."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -26,6 +28,10 @@ class SigningSettings(ServiceSettings):
     public_url: str
     """Our own base URL, which providers call back."""
     faceid_rule_id: str = "1"
+    rail_products: Mapping[str, str] = {}
+    """Which product new mandates of a rail are for, by rail, as JSON; the table's if not named."""
+    rail_permissions: Mapping[str, Mapping[str, Any]] = {}
+    """What the contract says of figures no rail confirms: JSON by product and field."""
     field_keys: SecretStr
     """Keys of personal data at rest: ``version:base64`` by commas; the last one is current."""
     index_key: SecretStr

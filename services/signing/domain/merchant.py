@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
 from services.signing.contract import LegalKind, Payee, Rail
@@ -13,6 +13,8 @@ from services.signing.domain.errors import (
     MerchantNotApproved,
     RailNotForMerchant,
 )
+from services.signing.domain.schedule import OFFERS, Offers
+from shared.rails.permissions import MerchantType
 
 
 class MerchantState(StrEnum):
@@ -81,18 +83,24 @@ def require_approved(merchant: Merchant) -> None:
         raise MerchantNotApproved("The merchant is not approved.", state=merchant.state)
 
 
-def payee_of(merchant: Merchant, rail: Rail) -> Payee:
+_MERCHANT_TYPES: Final = {
+    LegalKind.COMPANY: MerchantType.ENTERPRISE,
+    LegalKind.INDIVIDUAL_BUSINESS: MerchantType.SOLE_TRADER,
+}
+
+
+def payee_of(merchant: Merchant, rail: Rail, *, offers: Offers = OFFERS) -> Payee:
     """
     Return the merchant's own account at *rail*.
 
     Raises:
-        RailNotForMerchant: It has none, or the rail does not admit its legal kind.  WeChat
-            Pay opens withholding to companies only (its rules of July 2025), and the payee
-            must be the contracting merchant (payment institutions regulation, article 6).
+        RailNotForMerchant: It has none, or the rail does not admit its legal kind (the table
+            of permissions says whom), and the payee must be the contracting merchant
+            (payment institutions regulation, article 6).
     """
-    if rail is Rail.WECHATPAY and merchant.legal_kind is LegalKind.INDIVIDUAL_BUSINESS:
+    if _MERCHANT_TYPES[merchant.legal_kind] not in offers[rail].merchant_types:
         raise RailNotForMerchant(
-            "WeChat Pay does not open withholding to individual businesses.",
+            "The rail does not open withholding to merchants of this kind.",
             rail=rail,
             legal_kind=merchant.legal_kind,
         )

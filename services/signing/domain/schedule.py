@@ -1,13 +1,13 @@
 """When how much is charged: dates that clamp, and what the rail permits."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Final, assert_never
+from typing import Final
 
 from services.signing.contract import Rail, SignedInstalment
 from services.signing.domain.errors import AmountAboveRail, ChargeDayNotOnRail
 from shared.calendar import at_in_china, day_in_china, month_day
+from shared.rails.permissions import PERMISSIONS, Permission, offered
 
 FIRST_CHARGE_AFTER: Final = timedelta(hours=168)
 """48 h to change one's mind, then the 120 h notice (online trading measures, article 18)."""
@@ -21,31 +21,16 @@ CHARGE_HOUR: Final = 9
 _MONTHS_AHEAD: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class RailTerms:
-    """
-    What a rail permits of a schedule; ``product`` names its row in the rails' permissions.
+Offers = Mapping[Rail, Permission]
+"""What new mandates of each rail are for."""
 
-    Source: Alipay open docs (a MONTH rule knows day 1-28); WeChat Pay (500 yuan a charge).
-    """
-
-    product: str
-    charge_days: range
-    per_charge_fen: int | None
+OFFERS: Final[Offers] = {rail: offered(rail.value, {}, PERMISSIONS) for rail in Rail}
+"""The table's own choice; an operator may choose another product, see the settings."""
 
 
-def rail_terms(rail: Rail) -> RailTerms:
-    """Return what *rail* permits."""
-    match rail:
-        case Rail.ALIPAY:
-            return RailTerms("alipay_cycle", range(1, 29), None)
-        case Rail.WECHATPAY:
-            return RailTerms("wechat_prenotice", range(1, 32), 50_000)
-        case _:
-            assert_never(rail)
-
-
-def require_chargeable(rail: Rail, *, charge_day: int, amounts_fen: Sequence[int]) -> None:
+def require_chargeable(
+    rail: Rail, *, charge_day: int, amounts_fen: Sequence[int], offers: Offers = OFFERS
+) -> None:
     """
     Refuse what the rail would refuse later.
 
@@ -53,15 +38,15 @@ def require_chargeable(rail: Rail, *, charge_day: int, amounts_fen: Sequence[int
         ChargeDayNotOnRail: The rail does not charge on *charge_day*.
         AmountAboveRail: One amount is above the rail's ceiling for a charge.
     """
-    terms = rail_terms(rail)
-    if charge_day not in terms.charge_days:
+    permits = offers[rail]
+    if charge_day not in permits.charge_days:
         raise ChargeDayNotOnRail(
             "The rail does not charge on this day of the month.",
             rail=rail,
             charge_day=charge_day,
-            allowed_days=list(terms.charge_days),
+            allowed_days=sorted(permits.charge_days),
         )
-    ceiling = terms.per_charge_fen
+    ceiling = permits.per_charge_fen
     if ceiling is not None and max(amounts_fen) > ceiling:
         raise AmountAboveRail(
             "An instalment is above what the rail charges at once.",

@@ -230,6 +230,7 @@ async def post_quote(call: Call[Deps], body: NewQuote) -> QuoteView:
         rail=body.rail,
         charge_day=body.charge_day,
         now=call.deps.clock.now(),
+        offers=call.deps.offers,
     )
     return QuoteView(
         quote_id=quote.quote_id,

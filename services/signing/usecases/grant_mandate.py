@@ -24,7 +24,7 @@ from services.signing.domain.mandate import (
     Told,
 )
 from services.signing.domain.merchant import payee_of
-from services.signing.domain.schedule import rail_terms
+from services.signing.domain.schedule import Offers
 from services.signing.gateways.mandate_rail import Invitation
 from services.signing.store import applications, documents, evidence, mandates, merchants
 from services.signing.store.applications import Consent
@@ -64,7 +64,9 @@ async def invite_to_mandate(
             raise PreviewStale("Begin again.", sign_before=document.sign_before.isoformat())
         await applications.add_consents(conn, application_id, [consent], now=now)
         await applications.tried(conn, application, Step.MANDATE, now=now)
-        mandate = await _pending(conn, application, document, mandate_id=mandate_id, now=now)
+        mandate = await _pending(
+            conn, application, document, deps.offers, mandate_id=mandate_id, now=now
+        )
         facts = {
             "mandate_id": str(mandate.mandate_id),
             "screen_version": screen_version,
@@ -142,6 +144,7 @@ async def _pending(
     conn: Connection,
     application: Application,
     document: documents.Document,
+    offers: Offers,
     *,
     mandate_id: UUID,
     now: datetime,
@@ -158,10 +161,10 @@ async def _pending(
         application_id=application.application_id,
         agreement_id=application.agreement_id,
         rail=application.rail,
-        product=rail_terms(application.rail).product,
+        product=offers[application.rail].product,
         external_no=f"{application.agreement_no}M{number}",
         payer_no=application.payer_no,
-        payee_no=payee_of(merchant, application.rail).payee_no,
+        payee_no=payee_of(merchant, application.rail, offers=offers).payee_no,
         ceiling_fen=max(amounts),
         first_due_on=document.instalments[0].due_on,
         total_fen=sum(amounts),

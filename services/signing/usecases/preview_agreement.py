@@ -100,7 +100,7 @@ async def _terms(conn: Connection, deps: Deps, application: Application, *, now:
         store=await merchants.read_store(
             conn, application.store_id, merchant_id=application.merchant_id
         ),
-        payee_no=payee_of(merchant, application.rail).payee_no,
+        payee_no=payee_of(merchant, application.rail, offers=deps.offers).payee_no,
         plan=plan,
         rail=application.rail,
         charge_day=application.charge_day,

@@ -14,7 +14,7 @@ from services.signing.domain.plan import (
     require_consistent,
     require_draft,
 )
-from services.signing.domain.schedule import require_chargeable, schedule
+from services.signing.domain.schedule import OFFERS, Offers, require_chargeable, schedule
 from services.signing.store import merchants, plans
 from services.signing.store.quotes import GivenQuote, QuoteBook
 from shared import outbox
@@ -100,6 +100,7 @@ async def quote_plan(
     rail: Rail,
     charge_day: int,
     now: datetime,
+    offers: Offers = OFFERS,
 ) -> Quote:
     """
     Return every amount and date of a plan, and what it costs in a year.
@@ -110,8 +111,8 @@ async def quote_plan(
     """
     merchant = await book.merchant(merchant_id)
     plan = await book.plan(plan_id, version, merchant_id=merchant_id)
-    payee_of(merchant, rail)
-    require_chargeable(rail, charge_day=charge_day, amounts_fen=plan.amounts_fen)
+    payee_of(merchant, rail, offers=offers)
+    require_chargeable(rail, charge_day=charge_day, amounts_fen=plan.amounts_fen, offers=offers)
     rate = annual_rate(plan.cash_price_fen, plan.amounts_fen)
     require_below_cap(rate, plan.legal_type)
     await book.add(

@@ -61,12 +61,17 @@ async def start_application(
     """
     merchant = await merchants.read(conn, wish.merchant_id)
     require_approved(merchant)
-    payee_of(merchant, wish.rail)
+    payee_of(merchant, wish.rail, offers=deps.offers)
     await merchants.read_store(conn, wish.store_id, merchant_id=wish.merchant_id)
     plan = await plans.read_published(
         conn, wish.plan_id, wish.plan_version, merchant_id=wish.merchant_id
     )
-    require_chargeable(wish.rail, charge_day=wish.charge_day, amounts_fen=plan.amounts_fen)
+    require_chargeable(
+        wish.rail,
+        charge_day=wish.charge_day,
+        amounts_fen=plan.amounts_fen,
+        offers=deps.offers,
+    )
     require_adult(wish.applicant.id_number, today=day_in_china(now))
     application = _application(
         wish, application_id=application_id, agreement_id=agreement_id, now=now
