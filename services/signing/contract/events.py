@@ -200,7 +200,8 @@ class AgreementSigned(Event):
     ``hold_fen`` is what each period's bundle costs, taken out of the period's amount.
     ``instalments`` are in order of ``seq``, from 1 to ``periods``, after a down payment if
     there is one; their amounts make ``total_fen``.  Without ``overdue_penalty`` being late
-    costs nothing.
+    costs nothing.  ``legal_type`` says whether a missed amount can be a debt: ``prepaid``,
+    ``instalment_sale`` or ``licensed_loan``.
     """
 
     subject: ClassVar[str] = "signing.agreement.signed.v1"
@@ -226,6 +227,7 @@ class AgreementSigned(Event):
     signed_at: AwareDatetime
     cooling_off_ends_at: AwareDatetime
     overdue_penalty: OverduePenalty | None = None
+    legal_type: str = "prepaid"
 
 
 class _AgreementMoved(Event):
@@ -261,6 +263,46 @@ class AgreementCompleted(_AgreementMoved):
     """Every period is paid and, for an auto-ship plan, shipped."""
 
     subject: ClassVar[str] = "signing.agreement.completed.v1"
+
+
+class AgreementPaused(_AgreementMoved):
+    """
+    The next *periods* are skipped: every unpaid instalment moves by so many months.
+
+    ``change_no`` counts an agreement's changes from 1; they are applied in that order.
+    ``reason`` is a code such as ``pet_sick``.
+    """
+
+    subject: ClassVar[str] = "signing.agreement.paused.v1"
+
+    change_no: int
+    periods: int
+    reason: str
+
+
+class AgreementResumed(_AgreementMoved):
+    """A pause is over; if *early*, what was skipped and can still be charged comes back."""
+
+    subject: ClassVar[str] = "signing.agreement.resumed.v1"
+
+    change_no: int
+    early: bool
+
+
+class AgreementAmended(_AgreementMoved):
+    """
+    Another charge day, or another amount for the unpaid periods from *from_seq* on, or both.
+
+    None stays as it was.  The customer has agreed at *consented_at*.
+    """
+
+    subject: ClassVar[str] = "signing.agreement.amended.v1"
+
+    change_no: int
+    charge_day: int | None
+    from_seq: int | None
+    amount_fen: int | None
+    consented_at: AwareDatetime
 
 
 class MandateGranted(Event):
