@@ -56,7 +56,10 @@ class TestClockDriver:
         participants: Sequence[Participant],
         *,
         nats_monitor_url: str,
+        quiet_within_s: float = QUIET_WITHIN_S,
     ) -> None:
+        """Give up, and say who is busy, when one moment's work takes *quiet_within_s*."""
+        self._quiet_within_s = quiet_within_s
         self._session = session
         self._participants = participants
         self._nats = f"{nats_monitor_url}/jsz?accounts=true&streams=true&consumers=true"
@@ -75,7 +78,7 @@ class TestClockDriver:
         Live until *to*, through every moment before it at which something is due.
 
         Raises:
-            NeverQuiet: A process stayed busy or away for ``QUIET_WITHIN_S``.
+            NeverQuiet: A process stayed busy or away for too long.
         """
         while True:
             due = await self.quiet()
@@ -96,7 +99,7 @@ class TestClockDriver:
         event on its way between the two, or work could slip from one process to the next
         behind our back.
         """
-        deadline = time.monotonic() + QUIET_WITHIN_S
+        deadline = time.monotonic() + self._quiet_within_s
         before: int | None = None
         while True:
             states = await self._look()
@@ -109,7 +112,7 @@ class TestClockDriver:
                 busy = [left]
             before = None if busy else activity
             if time.monotonic() > deadline:
-                raise NeverQuiet(f"Still busy after {QUIET_WITHIN_S} s: {', '.join(busy)}")
+                raise NeverQuiet(f"Still busy after {self._quiet_within_s} s: {', '.join(busy)}")
             if busy:
                 await asyncio.sleep(POLL_S)
 
@@ -162,7 +165,7 @@ class TestClockDriver:
         await asyncio.gather(*(self._put(p, now | {"hold": False}) for p in held))
 
     async def _put(self, participant: Participant, body: dict[str, Any]) -> None:
-        deadline = time.monotonic() + QUIET_WITHIN_S
+        deadline = time.monotonic() + self._quiet_within_s
         while True:
             try:
                 async with self._session.put(participant.url, json=body) as answer:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -86,6 +86,7 @@ class Platform:
         )
         self.nats = Nats(self.directory / "nats")
         self._children: dict[str, Child] = {}
+        self._resting: set[str] = set()
         self._watcher: asyncio.Task[None] | None = None
         self._stack = contextlib.AsyncExitStack()
 
@@ -144,6 +145,22 @@ class Platform:
         """Start one stopped process, and return when it answers."""
         self._children[name].start()
         await self._children[name].ready()
+
+    @contextlib.asynccontextmanager
+    async def without(self, server: Server) -> AsyncIterator[None]:
+        """Stop *server* in order, and start it again at the end; its clients find it away."""
+        self._resting.add(server.name)
+        await asyncio.to_thread(server.stop)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(server.start)
+            self._resting.discard(server.name)
+            self._write_state()
+
+    def program(self, name: str) -> Program:
+        """Return how process *name* is started."""
+        return self._children[name].program
 
     async def wait_ready(self, name: str, *, timeout_s: float = 60.0) -> None:
         """Wait until process *name* answers; PlatformError if it does not."""
@@ -309,7 +326,7 @@ class Platform:
     async def _watch_servers(self) -> None:
         while True:
             for server in self._servers:
-                if server.pid is None:
+                if server.pid is None and server.name not in self._resting:
                     self._note(f"{server.name} ended and is started again")
                     await asyncio.to_thread(server.start)
                     self._write_state()

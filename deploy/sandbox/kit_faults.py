@@ -82,16 +82,11 @@ class FaultScripts:
         return None
 
     def _matching(self, accounts: tuple[str, ...]) -> list[tuple[str, Doc]]:
-        entries = self._books.items(_KIND)
-        exact = [item for item in entries if item[0] in accounts]
-        prefix = [
-            item
-            for item in entries
-            if item[0] != EVERYBODY
-            and item not in exact
-            and any(account.startswith(item[0]) for account in accounts)
-        ]
-        return exact + prefix + [item for item in entries if item[0] == EVERYBODY]
+        """Return the scripts of *accounts*, then of their beginnings, then of everybody."""
+        beginnings = (one[:end] for one in accounts for end in range(len(one) - 1, 0, -1))
+        names = dict.fromkeys((*accounts, *beginnings, EVERYBODY))
+        found = ((name, self._books.get(_KIND, name)) for name in names)
+        return [(name, entry) for name, entry in found if entry is not None]
 
     def _consume(self, account: str, steps: list[Doc], index: int) -> None:
         times = steps[index]["times"]
