@@ -72,7 +72,8 @@ class Child:
         if self.pid is not None and self._process is not None:
             self._process.terminate()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self._process.wait()
         await self.abandon()
 
     async def abandon(self) -> None:

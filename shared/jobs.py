@@ -215,7 +215,8 @@ class _Loop(Generic[D]):
         if self.due_at is not None:
             wait_s = min(wait_s, (self.due_at - self._clock.now()).total_seconds())
         try:
-            await asyncio.wait_for(self.bell.wait(), max(wait_s, 0.001))
+            async with asyncio.timeout(max(wait_s, 0.001)):
+                await self.bell.wait()
             await asyncio.sleep(self._looked_at + self._pause_s - time.monotonic())
         except TimeoutError:
             return

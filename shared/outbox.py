@@ -90,7 +90,8 @@ class Relay:
                 continue
             self.idle = not self._bell.is_set()
             try:
-                await asyncio.wait_for(self._bell.wait(), PAUSE_S)
+                async with asyncio.timeout(PAUSE_S):
+                    await self._bell.wait()
             except TimeoutError:
                 continue
 

@@ -34,6 +34,7 @@ S = TypeVar("S", bound=ServiceSettings)
 D = TypeVar("D", bound=HasDatabase)
 
 CLOCK_TIMEOUT_S: Final = 10.0
+CANCEL_AGAIN_S: Final = 1.0
 QUIET_LOOK_S: Final = 0.002
 FORGETTING: Final[Daily[Any]] = Daily("forget_old", 4, 0, upkeep.forget_old)
 
@@ -174,11 +175,18 @@ async def _background(process: Process) -> AsyncIterator[None]:
         yield
     finally:
         await process.jobs.stop()
-        for task in process.tasks:
-            task.cancel()
-        await asyncio.gather(*process.tasks, return_exceptions=True)
+        await _cancel(process.tasks)
         with contextlib.suppress(Exception):
             await process.relay.publish_batch()
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: before Python 3.12 ``wait_for`` may swallow a cancellation."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
 
 
 @asynccontextmanager

@@ -142,7 +142,8 @@ class Timeline:
             due = self.next_due_at()
             wait_s = None if due is None else max(0.0, (due - self._clock.now()).total_seconds())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._news.wait()
             await self._release(self._clock.now())
 
 
