@@ -42,8 +42,8 @@ from services.signing.domain.schedule import (
 )
 from shared.calendar import at_in_china
 from shared.ids import new_id
-from shared.money import split_evenly
 from tests.support.signing_builders import NOON
+from tests.support.signing_plans import a_plan, plain
 
 TODAY = date(2026, 11, 22)
 
@@ -131,7 +131,7 @@ def test_the_first_charge_is_the_first_possible_one(signed_at, day):
     now=MOMENTS, day=st.integers(1, 31), periods=st.integers(1, 24), total=st.integers(24, 10**7)
 )
 def test_a_schedule_has_one_charge_in_each_month_and_adds_up(now, day, periods, total):
-    lines = schedule(split_evenly(total, periods), charge_day=day, now=now)
+    lines = schedule(plain(total, periods), charge_day=day, now=now)
 
     assert sum(line.amount_fen for line in lines) == total
     months = [line.due_on.year * 12 + line.due_on.month for line in lines]
@@ -142,7 +142,7 @@ def test_a_schedule_has_one_charge_in_each_month_and_adds_up(now, day, periods, 
 
 def test_the_31st_clamps_and_never_drifts():
     now = datetime(2028, 1, 10, tzinfo=UTC)
-    lines = schedule([100] * 4, charge_day=31, now=now)
+    lines = schedule(plain(400, 4), charge_day=31, now=now)
 
     assert [str(line.due_on) for line in lines] == [
         "2028-01-31",
@@ -184,10 +184,11 @@ def test_wechat_does_not_admit_individual_businesses():
 
 
 def test_a_plan_asks_for_one_threshold():
-    assert threshold_for(legal_type=LegalType.PREPAID, periods=24, floor=550) == 550
-    assert threshold_for(legal_type=LegalType.INSTALMENT_SALE, periods=12, floor=550) == 650
+    sale = {"legal_type": LegalType.INSTALMENT_SALE}
+    assert threshold_for(a_plan(periods=24)) == 550
+    assert threshold_for(a_plan(periods=12, **sale)) == 650
     with pytest.raises(PlanInvalid):
-        threshold_for(legal_type=LegalType.INSTALMENT_SALE, periods=13, floor=550)
+        threshold_for(a_plan(periods=13, **sale))
     assert [judge(answer) for answer in Answer] == [
         CreditVerdict.ACCEPTED,
         CreditVerdict.REVIEW,
@@ -273,7 +274,7 @@ def an_agreement(**changes):
         total_fen=120_000,
         hold_fen=0,
         auto_ship=False,
-        instalments=schedule([10_000] * 12, charge_day=15, now=NOON),
+        instalments=schedule(plain(120_000, 12), charge_day=15, now=NOON),
         document_sha256="",
         state=AgreementState.ACTIVE,
         signed_at=NOON,

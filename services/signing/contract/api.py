@@ -6,7 +6,15 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
-from services.signing.contract.events import LegalKind, Payee, Rail, SignedInstalment, StageBundle
+from services.signing.contract.events import (
+    LegalKind,
+    OverduePenalty,
+    Payee,
+    Rail,
+    SignedInstalment,
+    StageBundle,
+)
+from services.signing.contract.offers import NewOffer, NewOverduePenalty, OfferView
 from shared.web import Body, FenAmount, PageQuery, PositiveFen, Text, View
 
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")]
@@ -118,6 +126,8 @@ class NewPlan(Body):
     credit_floor: Annotated[int, Field(ge=350, le=950)] = 550
     use_of_money: LongText = "宠粮、猫砂、驱虫药等养宠必需品"
     gifts: LongText = ""
+    offer: NewOffer = Field(default_factory=NewOffer)
+    overdue_penalty: NewOverduePenalty | None = None
 
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
@@ -127,12 +137,12 @@ class NewPlan(Body):
 
     @property
     def sum_fen(self) -> int:
-        """Return what all periods add up to."""
+        """Return what everything adds up to before anything of the offer is given."""
         return self.total_fen or (self.monthly_fen or 0) * self.periods
 
 
 class PlanView(View):
-    """One version of a plan."""
+    """One version of a plan; *total_fen* before the offer, *payable_fen* what is really paid."""
 
     plan_id: UUID
     version: int
@@ -151,6 +161,10 @@ class PlanView(View):
     credit_floor: int
     use_of_money: str
     gifts: str
+    offer: OfferView
+    overdue_penalty: OverduePenalty | None
+    down_payment_fen: int
+    payable_fen: int
     published_at: datetime | None
 
 
@@ -164,15 +178,22 @@ class NewQuote(Body):
 
 
 class QuoteView(View):
-    """Every amount and date if it were signed within the hour; they add up to the total."""
+    """
+    Every amount and date if it were signed within the hour; they add up to the total.
+
+    *bonus_fen* is what the merchant gives beside it; number 0 is a down payment.
+    """
 
     quote_id: UUID
     plan_id: UUID
     plan_version: int
     total_fen: int
     cash_price_fen: int
+    down_payment_fen: int
+    bonus_fen: int
     nominal_percent: str
     effective_percent: str
+    overdue_penalty: OverduePenalty | None
     instalments: list[SignedInstalment]
 
 

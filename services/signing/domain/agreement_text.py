@@ -10,14 +10,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from services.signing.contract import Rail, SignedInstalment
+from services.signing.contract import LineKind, Rail, SignedInstalment
 from services.signing.domain.application import Applicant, Pet
 from services.signing.domain.merchant import Merchant, Store
 from services.signing.domain.plan import PlanVersion
+from services.signing.domain.schedule import charged, periods_of
 from shared.calendar import CHINA
 from shared.money import yuan
 
-TEMPLATE_VERSION: Final = "2026-11"
+TEMPLATE_VERSION: Final = "2026-12"
 
 TITLE: Final = "宠物用品月付服务（预付消费）协议"
 
@@ -30,6 +31,18 @@ _STAGES: Final = {
     "senior": "老年",
 }
 _SIZES: Final = {"small": "小型", "medium": "中型", "large": "大型"}
+
+
+LINES: Final = {
+    LineKind.BASE: "基础金额",
+    LineKind.DISCOUNT: "优惠",
+    LineKind.FREE_MONTH: "免收",
+    LineKind.FIRST_MONTH_HALF: "首月半价",
+    LineKind.INTEREST_FREE: "免息",
+    LineKind.INTEREST: "分期利息",
+    LineKind.PENALTY: "逾期违约金",
+}
+"""What a line of an instalment is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,21 +140,77 @@ def _pet(terms: Terms) -> Clause:
 
 
 def _money(terms: Terms) -> Clause:
-    plan, first, last = terms.plan, terms.instalments[0], terms.instalments[-1]
-    if first.amount_fen == last.amount_fen:
-        each = f"每期金额 {yuan(first.amount_fen)} 元"
-    else:
-        each = f"每期金额 {yuan(first.amount_fen)} 元，末期 {yuan(last.amount_fen)} 元"
+    plan = terms.plan
+    others = (
+        "无手续费，除本条载明的逾期违约金外无其他费用"
+        if plan.overdue_penalty
+        else ("无手续费，无其他费用")
+    )
     return Clause(
         "money",
         "三、套餐、金额与期数",
         (
             f"套餐：{plan.name}（第 {plan.version} 版）  一次付清价 {yuan(plan.cash_price_fen)} 元",
-            f"{each}，共 {plan.periods} 期，合计 {yuan(plan.total_fen)} 元。",
-            f"年化利率（单利与复利取高）{_percent(terms.rate_percent)} %，无手续费，无其他费用。",
+            f"{_each(terms)}，共 {plan.periods} 期，合计 {yuan(plan.payable_fen)} 元。",
+            *_given(terms),
+            f"年化利率（单利与复利取高）{_percent(terms.rate_percent)} %，{others}。",
+            _late(terms),
             f"赠品：{plan.gifts or '无'}",
         ),
         is_key=True,
+    )
+
+
+def _each(terms: Terms) -> str:
+    amounts = [one.amount_fen for one in periods_of(terms.instalments)]
+    if len(set(amounts)) == 1:
+        return f"每期金额 {yuan(amounts[0])} 元"
+    if len(set(amounts[:-1])) == 1:
+        return f"每期金额 {yuan(amounts[0])} 元，末期 {yuan(amounts[-1])} 元"
+    return "各期金额见附表一"
+
+
+def _given(terms: Terms) -> list[str]:
+    """Say what the plan gives and asks beside even amounts; nothing for most plans."""
+    said, first = [], terms.instalments[0]
+    if first.seq == 0:
+        said.append(
+            f"首付款 {yuan(first.amount_fen)} 元，由乙方于 {first.due_on:%Y年%m月%d日} 前"
+            "自行支付，不自动扣款。"
+        )
+    sums = {
+        kind: sum(
+            -line.amount_fen
+            for one in terms.instalments
+            for line in one.lines
+            if line.kind is kind and line.amount_fen < 0
+        )
+        for kind in LineKind
+    }
+    free = [f"{one.seq}" for one in periods_of(terms.instalments) if one.amount_fen == 0]
+    if free:
+        said.append(f"第 {'、'.join(free)} 期免收，到期不扣款，照常发放。")
+    said += [
+        f"{LINES[kind]}合计 {yuan(given_fen)} 元，逐期见附表一。"
+        for kind, given_fen in sums.items()
+        if given_fen
+    ]
+    bonus_fen = sum(part.bonus_fen for part in terms.plan.parts)
+    if bonus_fen:
+        said.append(f"甲方让利 {yuan(bonus_fen)} 元，以赠送金额计入宠物钱包，赠送金额不退现金。")
+    return said
+
+
+def _late(terms: Terms) -> str:
+    penalty = terms.plan.overdue_penalty
+    if penalty is None:
+        return "逾期不收违约金，不计利息。"
+    per_day = Decimal(penalty.rate_ppm_per_day) / 100
+    cap = Decimal(penalty.cap_per_mille) / 10
+    return (
+        f"逾期超过 {penalty.grace_days} 日的，自次日起按逾期本金每日万分之 {_percent(per_day)} "
+        f"计收逾期违约金，不计复利，付清即止，累计不超过逾期本金的 {_percent(cap)} %，"
+        "且与利息合计不超过合同成立时一年期贷款市场报价利率的四倍；延期券有效期内不计收。"
     )
 
 
@@ -162,7 +231,8 @@ def _use(terms: Terms) -> Clause:
 
 
 def _withholding(terms: Terms) -> Clause:
-    first, last = terms.instalments[0], terms.instalments[-1]
+    debits = charged(terms.instalments)
+    first, last = debits[0], debits[-1]
     clamp = "（当月无此日的，为当月最后一日）" if terms.charge_day > 28 else ""  # noqa: PLR2004
     return Clause(
         "withholding",

@@ -5,8 +5,13 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Final
 
-from services.signing.domain.errors import RateAboveCap
-from services.signing.domain.plan import LegalType
+from services.signing.contract import OverduePenalty
+from services.signing.domain.errors import (
+    OverduePenaltyAboveCap,
+    OverduePenaltyForbidden,
+    RateAboveCap,
+)
+from services.signing.domain.plan import LegalType, PlanVersion
 
 BUSINESS_CAP_PERCENT: Final = Decimal(24)
 """Nothing dearer is offered, whatever the law would let pass."""
@@ -66,6 +71,46 @@ def require_below_cap(rate: AnnualRate, legal_type: LegalType) -> None:
         raise RateAboveCap(
             "The annualised rate is above the cap.",
             rate_percent=str(rate.higher_percent),
+            cap_percent=str(cap),
+        )
+
+
+def rate_of(plan: PlanVersion) -> AnnualRate:
+    """
+    Return what *plan* costs in a year, and check it and its overdue penalty against the cap.
+
+    The principal is what is really received on credit: the cash price less the down payment
+    (Civil Code, article 670).
+
+    Raises:
+        RateAboveCap: The periods alone cost too much.
+        OverduePenaltyForbidden, OverduePenaltyAboveCap: Being late would.
+    """
+    rate = annual_rate(plan.financed_fen, plan.amounts_fen)
+    require_below_cap(rate, plan.legal_type)
+    if plan.overdue_penalty is not None:
+        _require_penalty(plan.overdue_penalty, rate, plan.legal_type)
+    return rate
+
+
+def _require_penalty(penalty: OverduePenalty, rate: AnnualRate, legal_type: LegalType) -> None:
+    """
+    Check an overdue penalty; a prepaid period that is missed is no debt at all.
+
+    Source: private lending interpretation, articles 28 and 29: interest, late charge and any
+    fee together never above four times the LPR.
+    """
+    per_mille = 1000
+    sane = penalty.rate_ppm_per_day > 0 and penalty.grace_days >= 0
+    if legal_type is LegalType.PREPAID or not sane or not 0 < penalty.cap_per_mille <= per_mille:
+        raise OverduePenaltyForbidden("No such overdue penalty.", legal_type=legal_type)
+    late_percent = Decimal(penalty.rate_ppm_per_day * 365) / 10_000
+    cap = cap_percent(legal_type)
+    if rate.higher_percent + late_percent > cap:
+        raise OverduePenaltyAboveCap(
+            "Interest and overdue penalty together are above the cap.",
+            rate_percent=str(rate.higher_percent),
+            penalty_percent=str(late_percent),
             cap_percent=str(cap),
         )
 

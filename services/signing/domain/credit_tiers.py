@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from services.signing.domain.errors import PlanInvalid
-from services.signing.domain.plan import LegalType
+from services.signing.domain.errors import FirstMonthNotFree, PlanInvalid
+from services.signing.domain.offer import down_payment_per_mille
+from services.signing.domain.plan import LegalType, PlanVersion
 
 
 @dataclass(frozen=True)
@@ -51,21 +52,31 @@ class CreditVerdict(StrEnum):
     REVIEW = "review"
 
 
-def threshold_for(*, legal_type: LegalType, periods: int, floor: int) -> int:
+def threshold_for(plan: PlanVersion) -> int:
     """
-    Return the score a plan asks for: its own *floor*, or what its tier needs if higher.
+    Return the score *plan* asks for: its own floor, or what its tier needs if higher.
 
-    Prepaid plans give no credit, so the tiers do not bind them.
+    The lowest tier counts whose periods and down payment the plan keeps.  Prepaid plans give
+    no credit, so the tiers do not bind them.
 
     Raises:
-        PlanInvalid: No tier permits so many periods without a down payment.
+        PlanInvalid: No tier permits so many periods with this down payment.
+        FirstMonthNotFree: The tier promises a first month without interest.
     """
-    if legal_type is LegalType.PREPAID:
-        return floor
+    if plan.legal_type is LegalType.PREPAID:
+        return plan.credit_floor
+    put_down = down_payment_per_mille(plan.price, plan.offer)
     for tier in TIERS:
-        if periods <= tier.max_periods and tier.down_payment_per_mille == 0:
-            return max(floor, tier.score)
-    raise PlanInvalid("No credit tier permits so many periods.", periods=periods)
+        if plan.periods <= tier.max_periods and tier.down_payment_per_mille <= put_down:
+            return _granted(tier, plan)
+    raise PlanInvalid("No credit tier permits so many periods.", periods=plan.periods)
+
+
+def _granted(tier: Tier, plan: PlanVersion) -> int:
+    owed = tier.first_month_free and plan.price.interest_fen > 0
+    if owed and plan.offer.interest_free_months == 0:
+        raise FirstMonthNotFree("The first month of this tier is without interest.")
+    return max(plan.credit_floor, tier.score)
 
 
 def judge(answer: Answer) -> CreditVerdict:

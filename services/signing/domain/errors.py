@@ -129,6 +129,60 @@ class PlanInvalid(Rejected):
     code = "plan-invalid"
 
 
+class OfferInvalid(PlanInvalid):
+    """A number of the offer is negative or out of bounds, or the down payment is named twice."""
+
+    code = "offer-invalid"
+
+
+class DownPaymentTooLarge(PlanInvalid):
+    """The down payment leaves nothing for the periods."""
+
+    code = "down-payment-too-large"
+
+
+class FreeMonthsInvalid(PlanInvalid):
+    """Free months are some of the periods, each named once; at least one period is paid."""
+
+    code = "free-months-invalid"
+
+
+class InterestFreeInvalid(PlanInvalid):
+    """More interest-free months than periods, or there is no interest to be free of."""
+
+    code = "interest-free-invalid"
+
+
+class OffersCollide(PlanInvalid):
+    """The first month cannot be half price and free."""
+
+    code = "offers-collide"
+
+
+class DiscountTooLarge(PlanInvalid):
+    """After what is given away a period that is to be paid would cost nothing."""
+
+    code = "discount-too-large"
+
+
+class FirstMonthNotFree(PlanInvalid):
+    """The credit tier promises a first month without interest, and the plan does not give it."""
+
+    code = "first-month-not-interest-free"
+
+
+class OverduePenaltyForbidden(PlanInvalid):
+    """Prepaid plans owe nothing when they are late, or the penalty's numbers are out of bounds."""
+
+    code = "overdue-penalty-forbidden"
+
+
+class OverduePenaltyAboveCap(PlanInvalid):
+    """Interest and overdue penalty together are above what may be asked in a year."""
+
+    code = "overdue-penalty-above-cap"
+
+
 class IdNumberInvalid(Rejected):
     """Not a valid resident identity number."""
 

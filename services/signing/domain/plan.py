@@ -7,9 +7,17 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from services.signing.contract import StageBundle
+from services.signing.contract import OverduePenalty, StageBundle
 from services.signing.domain.errors import PlanInvalid, PlanPublishedAlready
-from shared.money import split_evenly
+from services.signing.domain.offer import (
+    NO_OFFER,
+    Offer,
+    Part,
+    Price,
+    down_payment_fen,
+    parts,
+    require_offer,
+)
 
 MAX_PERIODS: Final = 24
 """Longer plans are refused; usual are 12 to 24, at least 1."""
@@ -53,9 +61,10 @@ class PlanVersion:
     """
     The terms of a plan as they were at publication.
 
-    ``total_fen`` is what all periods add up to; ``cash_price_fen`` what the same costs
-    when paid at once; ``bundle_fen`` what each period's parcel costs out of the period's
-    amount; ``credit_floor`` the score it asks for.
+    ``total_fen`` is what all periods and the down payment add up to before anything of the
+    offer is given; ``cash_price_fen`` what the same costs when paid at once; ``bundle_fen``
+    what each period's parcel costs out of what the period brings; ``credit_floor`` the score
+    it asks for.
     """
 
     plan_id: UUID
@@ -77,16 +86,44 @@ class PlanVersion:
     use_of_money: str
     gifts: str
     published_at: datetime | None = None
+    offer: Offer = NO_OFFER
+    overdue_penalty: OverduePenalty | None = None
+
+    @property
+    def price(self) -> Price:
+        """Return what it costs before anything is given."""
+        return Price(self.total_fen, self.cash_price_fen, self.periods)
+
+    @property
+    def parts(self) -> list[Part]:
+        """Return every instalment with its lines, the down payment first if there is one."""
+        return parts(self.price, self.offer)
 
     @property
     def amounts_fen(self) -> list[int]:
-        """Return each period's amount; the last one takes the rounding."""
-        return split_evenly(self.total_fen, self.periods)
+        """Return what each period costs, without the down payment; free months cost 0."""
+        return [part.amount_fen for part in self.parts if part.seq > 0]
+
+    @property
+    def down_payment_fen(self) -> int:
+        """Return what the customer pays before the first period, 0 if nothing."""
+        return down_payment_fen(self.price, self.offer)
+
+    @property
+    def financed_fen(self) -> int:
+        """Return what is bought on credit: the cash price less the down payment."""
+        return self.cash_price_fen - self.down_payment_fen
+
+    @property
+    def payable_fen(self) -> int:
+        """Return what the customer pays in all."""
+        return sum(part.amount_fen for part in self.parts)
 
     @property
     def monthly_fen(self) -> int:
-        """Return the amount of every period but the last."""
-        return self.amounts_fen[0]
+        """Return the amount of every period but the last, before anything is given."""
+        first = next(part for part in self.parts if part.seq == 1)
+        return sum(line.amount_fen for line in first.lines if line.amount_fen > 0)
 
 
 def require_consistent(plan: PlanVersion) -> None:
@@ -94,12 +131,14 @@ def require_consistent(plan: PlanVersion) -> None:
     Check that the figures of a plan fit each other before it is published.
 
     Raises:
-        PlanInvalid: Too many periods, an item dearer than in the shop, a parcel that a
-            period's amount cannot pay, or an auto-ship plan without a parcel.
+        PlanInvalid: Too many periods, an item dearer than in the shop, a parcel that what a
+            period brings cannot pay, an auto-ship plan without a parcel, or an offer that
+            cannot be kept (subclasses with codes of their own).
     """
     if not 1 <= plan.periods <= MAX_PERIODS or plan.total_fen < plan.periods:
         raise PlanInvalid("Periods or total are out of bounds.", periods=plan.periods)
-    if plan.bundle_fen > min(plan.amounts_fen):
+    require_offer(plan.price, plan.offer)
+    if plan.bundle_fen > min(part.amount_fen + part.bonus_fen for part in plan.parts if part.seq):
         raise PlanInvalid("The parcel costs more than a period brings.", bundle_fen=plan.bundle_fen)
     if plan.auto_ship and not (plan.bundles and plan.bundle_fen):
         raise PlanInvalid("An auto-ship plan needs bundles and their price.")

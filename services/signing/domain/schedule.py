@@ -6,6 +6,7 @@ from typing import Final
 
 from services.signing.contract import Rail, SignedInstalment
 from services.signing.domain.errors import AmountAboveRail, ChargeDayNotOnRail
+from services.signing.domain.offer import Part
 from shared.calendar import at_in_china, day_in_china, month_day
 from shared.rails.permissions import PERMISSIONS, Permission, offered
 
@@ -14,6 +15,10 @@ FIRST_CHARGE_AFTER: Final = timedelta(hours=168)
 
 TIME_TO_SIGN: Final = timedelta(hours=1)
 """How long a preview's dates must still hold, so that there is time to sign."""
+
+DOWN_PAYMENT_BEFORE: Final = timedelta(days=4)
+"""A down payment is due so long before the first charge: at least 72 h after signing, so that
+nobody is reminded of it while the agreement cools off."""
 
 CHARGE_HOUR: Final = 9
 """Charges begin at this hour in China."""
@@ -67,14 +72,22 @@ def first_due_on(signed_at: datetime, *, charge_day: int) -> date:
     raise AssertionError("A charge day comes at least every month.")
 
 
-def sign_before(first_due: date) -> datetime:
-    """Return the moment until which an agreement with this first date may be completed."""
-    return at_in_china(first_due, CHARGE_HOUR) - FIRST_CHARGE_AFTER
+def sign_before(instalments: Sequence[SignedInstalment]) -> datetime:
+    """Return the moment until which an agreement with this schedule may be completed."""
+    return at_in_china(periods_of(instalments)[0].due_on, CHARGE_HOUR) - FIRST_CHARGE_AFTER
 
 
-def schedule(
-    amounts_fen: Sequence[int], *, charge_day: int, now: datetime
-) -> list[SignedInstalment]:
+def periods_of(instalments: Sequence[SignedInstalment]) -> list[SignedInstalment]:
+    """Return the periods in order, without the down payment."""
+    return [one for one in instalments if one.seq > 0]
+
+
+def charged(instalments: Sequence[SignedInstalment]) -> list[SignedInstalment]:
+    """Return what the rail will be asked for by itself: no down payment, no free month."""
+    return [one for one in periods_of(instalments) if one.amount_fen > 0]
+
+
+def schedule(parts: Sequence[Part], *, charge_day: int, now: datetime) -> list[SignedInstalment]:
     """
     Return the instalments of an agreement that is signed within an hour from *now*.
 
@@ -84,7 +97,14 @@ def schedule(
     first = first_due_on(now + TIME_TO_SIGN, charge_day=charge_day)
     return [
         SignedInstalment(
-            seq=n + 1, due_on=month_day(first, n, day=charge_day), amount_fen=amount_fen
+            seq=part.seq,
+            due_on=(
+                month_day(first, part.seq - 1, day=charge_day)
+                if part.seq
+                else first - DOWN_PAYMENT_BEFORE
+            ),
+            amount_fen=part.amount_fen,
+            lines=part.lines,
         )
-        for n, amount_fen in enumerate(amounts_fen)
+        for part in parts
     ]

@@ -10,7 +10,9 @@ from fpdf import FPDF
 from fpdf.enums import TextMode, WrapMode
 from fpdf.fonts import TTFFont
 
+from services.signing.contract import SignedInstalment
 from services.signing.domain.agreement_text import (
+    LINES,
     TEMPLATE_VERSION,
     TITLE,
     Clause,
@@ -119,9 +121,9 @@ def _schedule(page: _Page, terms: Terms) -> None:
     page.write_line("附表一：各期扣款日期与金额", size=11.5, bold=True)
     page.set_font(_FAMILY, size=10)
     width = page.epw / _COLUMNS
-    for line in terms.instalments:
-        text = f"第 {line.seq} 期  {line.due_on:%Y-%m-%d}  {yuan(line.amount_fen)} 元"
-        last = line.seq % _COLUMNS == 0 or line.seq == len(terms.instalments)
+    for number, one in enumerate(terms.instalments, 1):
+        text = f"{_name(one)}  {one.due_on:%Y-%m-%d}  {yuan(one.amount_fen)} 元"
+        last = number % _COLUMNS == 0 or number == len(terms.instalments)
         page.cell(
             width,
             _LINE_MM,
@@ -130,9 +132,22 @@ def _schedule(page: _Page, terms: Terms) -> None:
             new_x="LMARGIN" if last else "RIGHT",
             new_y="NEXT" if last else "TOP",
         )
-    page.write_line(f"合计 {yuan(terms.plan.total_fen)} 元", size=10.5, bold=True)
+    page.write_line(f"合计 {yuan(terms.plan.payable_fen)} 元", size=10.5, bold=True)
+    for one in terms.instalments:
+        if len(one.lines) > 1:
+            page.write_line(f"{_name(one)}：{_sum(one)}", size=9)
     page.ln(2)
     _substitutes(page, terms)
+
+
+def _name(one: SignedInstalment) -> str:
+    return f"第 {one.seq} 期" if one.seq else "首付款"
+
+
+def _sum(one: SignedInstalment) -> str:
+    """Say how the amount comes about: each line, then what is paid."""
+    lines = "，".join(f"{LINES[line.kind]} {yuan(line.amount_fen)} 元" for line in one.lines)
+    return f"{lines}；应付 {yuan(one.amount_fen)} 元"
 
 
 def _substitutes(page: _Page, terms: Terms) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from services.signing.contract import Payee, StageBundle
+from services.signing.contract import OverduePenalty, Payee, StageBundle
 from services.signing.contract.api import (
     CustomerView,
     Decision,
@@ -22,9 +22,18 @@ from services.signing.domain.errors import (
     AmountAboveRail,
     ChargeDayNotOnRail,
     CustomerUnknown,
+    DiscountTooLarge,
+    DownPaymentTooLarge,
+    FirstMonthNotFree,
+    FreeMonthsInvalid,
+    InterestFreeInvalid,
     MerchantDecided,
     MerchantNotApproved,
     MerchantUnknown,
+    OfferInvalid,
+    OffersCollide,
+    OverduePenaltyAboveCap,
+    OverduePenaltyForbidden,
     PhoneInvalid,
     PlanInvalid,
     PlanPublishedAlready,
@@ -33,6 +42,7 @@ from services.signing.domain.errors import (
     RateAboveCap,
 )
 from services.signing.domain.merchant import Merchant, MerchantState, Store
+from services.signing.domain.offer import Offer
 from services.signing.domain.plan import LegalType, PlanKind, PlanVersion, PriceLine, VersionState
 from services.signing.routes.table import actor, api
 from services.signing.store import merchants, plans
@@ -41,6 +51,20 @@ from services.signing.usecases.publish_plan import draft_plan, publish_plan, quo
 from services.signing.usecases.show import change_contact, show_person
 from shared.sealing import mask_id_number, mask_mobile, mask_name
 from shared.web import Call, Page, PageQuery
+
+_DRAFT_PROBLEMS = (
+    PlanInvalid,
+    RateAboveCap,
+    OfferInvalid,
+    DownPaymentTooLarge,
+    FreeMonthsInvalid,
+    InterestFreeInvalid,
+    OffersCollide,
+    DiscountTooLarge,
+    FirstMonthNotFree,
+    OverduePenaltyForbidden,
+    OverduePenaltyAboveCap,
+)
 
 
 @api.post(
@@ -135,7 +159,7 @@ async def post_store(call: Call[Deps], body: NewStore) -> StoreView:
     scope="plans:write",
     status=201,
     tags=("plans",),
-    problems=(PlanInvalid, RateAboveCap),
+    problems=_DRAFT_PROBLEMS,
 )
 async def post_plan(call: Call[Deps], body: NewPlan) -> PlanView:
     """Draft a new plan, as version 1."""
@@ -170,7 +194,7 @@ async def list_plans(call: Call[Deps], query: PageQuery) -> Page[PlanView]:
     scope="plans:write",
     status=201,
     tags=("plans",),
-    problems=(PlanUnknown, PlanInvalid, RateAboveCap),
+    problems=(PlanUnknown, *_DRAFT_PROBLEMS),
 )
 async def post_version(call: Call[Deps], plan_id: UUID, body: NewPlan) -> PlanView:
     """Draft the next version of a plan."""
@@ -236,10 +260,13 @@ async def post_quote(call: Call[Deps], body: NewQuote) -> QuoteView:
         quote_id=quote.quote_id,
         plan_id=body.plan_id,
         plan_version=body.plan_version,
-        total_fen=quote.plan.total_fen,
+        total_fen=quote.plan.payable_fen,
         cash_price_fen=quote.plan.cash_price_fen,
+        down_payment_fen=quote.plan.down_payment_fen,
+        bonus_fen=sum(part.bonus_fen for part in quote.plan.parts),
         nominal_percent=str(quote.rate.nominal_percent),
         effective_percent=str(quote.rate.effective_percent),
+        overdue_penalty=quote.plan.overdue_penalty,
         instalments=quote.instalments,
     )
 
@@ -335,4 +362,12 @@ def _draft(body: NewPlan, *, merchant_id: UUID, plan_id: UUID) -> PlanVersion:
         credit_floor=body.credit_floor,
         use_of_money=body.use_of_money,
         gifts=body.gifts,
+        offer=Offer(**body.offer.model_dump()),
+        overdue_penalty=_penalty(body),
     )
+
+
+def _penalty(body: NewPlan) -> OverduePenalty | None:
+    if body.overdue_penalty is None:
+        return None
+    return OverduePenalty.model_validate(body.overdue_penalty.model_dump())

@@ -12,7 +12,8 @@ from shared.db import Connection, Row
 
 _SELECT = """
     SELECT a.*, (SELECT jsonb_agg(jsonb_build_object('seq', i.seq, 'due_on', i.due_on,
-                                                     'amount_fen', i.amount_fen) ORDER BY i.seq)
+                                                     'amount_fen', i.amount_fen,
+                                                     'lines', i.lines) ORDER BY i.seq)
                    FROM agreement_instalments i
                   WHERE i.agreement_id = a.agreement_id) AS instalments
       FROM agreements a
@@ -57,13 +58,12 @@ async def add(conn: Connection, agreement: Agreement) -> bool:
         return False
     await conn.execute(
         """
-        INSERT INTO agreement_instalments (agreement_id, seq, due_on, amount_fen)
-        SELECT $1, * FROM unnest($2::int[], $3::date[], $4::bigint[])
+        INSERT INTO agreement_instalments (agreement_id, seq, due_on, amount_fen, lines)
+        SELECT $1, * FROM jsonb_to_recordset($2)
+                     AS line (seq integer, due_on date, amount_fen bigint, lines jsonb)
         """,
         agreement.agreement_id,
-        [line.seq for line in agreement.instalments],
-        [line.due_on for line in agreement.instalments],
-        [line.amount_fen for line in agreement.instalments],
+        [line.model_dump(mode="json") for line in agreement.instalments],
     )
     return True
 
@@ -229,6 +229,11 @@ async def invariants(conn: Connection, *, now: datetime) -> dict[str, int]:
                                          FROM agreement_instalments i
                                         WHERE i.agreement_id = a.agreement_id)
                ) AS schedules_not_adding_up,
+               (SELECT count(*) FROM agreement_instalments i
+                 WHERE i.lines <> '[]' AND i.amount_fen <>
+                       (SELECT sum((line ->> 'amount_fen')::bigint)
+                          FROM jsonb_array_elements(i.lines) AS line)
+               ) AS lines_not_adding_up,
                (SELECT count(*) FROM agreements a
                  WHERE a.state = 'cooling_off'
                    AND a.cooling_off_ends_at < $1::timestamptz - interval '1 hour'

@@ -3,8 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-from services.signing.contract import StageBundle
+from services.signing.contract import OverduePenalty, StageBundle
 from services.signing.domain.errors import PlanUnknown
+from services.signing.domain.offer import Offer
 from services.signing.domain.plan import LegalType, PlanKind, PlanVersion, PriceLine, VersionState
 from shared.db import Connection, Row
 
@@ -45,8 +46,9 @@ async def add_version(conn: Connection, plan: PlanVersion) -> None:
         """
         INSERT INTO plan_versions (plan_id, version, merchant_id, state, name, species, kind,
                legal_type, periods, total_fen, cash_price_fen, auto_ship, bundle_fen, bundles,
-               price_card, credit_floor, use_of_money, gifts)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+               price_card, credit_floor, use_of_money, gifts, offer, overdue_penalty)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+                $19, $20)
         """,
         plan.plan_id,
         plan.version,
@@ -66,6 +68,8 @@ async def add_version(conn: Connection, plan: PlanVersion) -> None:
         plan.credit_floor,
         plan.use_of_money,
         plan.gifts,
+        plan.offer,
+        None if plan.overdue_penalty is None else plan.overdue_penalty.model_dump(),
     )
 
 
@@ -141,6 +145,7 @@ async def created_at(conn: Connection, plan_id: UUID) -> datetime:
 
 
 def _version(row: Row) -> PlanVersion:
+    penalty = row["overdue_penalty"]
     return PlanVersion(
         **{
             **row,
@@ -149,5 +154,7 @@ def _version(row: Row) -> PlanVersion:
             "legal_type": LegalType(row["legal_type"]),
             "bundles": [StageBundle.model_validate(bundle) for bundle in row["bundles"]],
             "price_card": [PriceLine(**line) for line in row["price_card"]],
+            "offer": Offer(**row["offer"]),
+            "overdue_penalty": None if penalty is None else OverduePenalty.model_validate(penalty),
         }
     )

@@ -44,9 +44,7 @@ async def assess_credit(
         plan = await plans.read_published(
             conn, application.plan_id, application.plan_version, merchant_id=merchant_id
         )
-        threshold = threshold_for(
-            legal_type=plan.legal_type, periods=plan.periods, floor=plan.credit_floor
-        )
+        threshold = threshold_for(plan)
         question = await checks.add_assessment(
             conn, assessment_id, application_id=application_id, threshold=threshold, now=now
         )

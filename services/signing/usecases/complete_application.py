@@ -1,5 +1,6 @@
 """Everything is signed: the agreement begins, and the others are told."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import pairwise
 from uuid import UUID
@@ -10,6 +11,7 @@ from services.signing.domain import application as applying
 from services.signing.domain.agreement import COOLING_OFF, Agreement, AgreementState
 from services.signing.domain.application import Application, ApplicationState, ConsentKind
 from services.signing.domain.mandate import Mandate
+from services.signing.domain.plan import PlanVersion
 from services.signing.store import agreements, applications, documents, evidence, history, plans
 from shared import outbox
 from shared.db import Connection
@@ -20,7 +22,10 @@ async def complete_application(
     conn: Connection, before: Application, mandate: Mandate, *, now: datetime
 ) -> Agreement:
     """Turn a signed application with its active mandate into an agreement; both are locked."""
-    agreement = await _agreement(conn, before, mandate, now=now)
+    plan = await plans.read_published(
+        conn, before.plan_id, before.plan_version, merchant_id=before.merchant_id
+    )
+    agreement = await _agreement(conn, before, mandate, plan, now=now)
     await agreements.add(conn, agreement)
     await _remember(conn, agreement, now=now)
     after = applying.move(before, ApplicationState.COMPLETED, now=now)
@@ -39,21 +44,20 @@ async def complete_application(
     consents = await applications.consents(conn, before.application_id)
     await outbox.add(
         conn,
-        _signed(agreement, substitutes=consents.get(ConsentKind.SUBSTITUTES, False), now=now),
+        _signed(agreement, plan, consents, now=now),
         _granted(mandate, agreement.customer_id, agreement=agreement, now=now),
     )
     return agreement
 
 
 async def _agreement(
-    conn: Connection, application: Application, mandate: Mandate, *, now: datetime
+    conn: Connection,
+    application: Application,
+    mandate: Mandate,
+    plan: PlanVersion,
+    *,
+    now: datetime,
 ) -> Agreement:
-    plan = await plans.read_published(
-        conn,
-        application.plan_id,
-        application.plan_version,
-        merchant_id=application.merchant_id,
-    )
     document = await documents.newest(conn, application.application_id)
     assert application.customer_id is not None
     assert application.pet_id is not None
@@ -73,7 +77,7 @@ async def _agreement(
         rail=application.rail,
         charge_day=application.charge_day,
         periods=plan.periods,
-        total_fen=plan.total_fen,
+        total_fen=plan.payable_fen,
         hold_fen=plan.bundle_fen if plan.auto_ship else 0,
         auto_ship=plan.auto_ship,
         instalments=document.instalments,
@@ -99,7 +103,13 @@ async def _remember(conn: Connection, agreement: Agreement, *, now: datetime) ->
         )
 
 
-def _signed(agreement: Agreement, *, substitutes: bool, now: datetime) -> AgreementSigned:
+def _signed(
+    agreement: Agreement,
+    plan: PlanVersion,
+    consents: Mapping[ConsentKind, bool],
+    *,
+    now: datetime,
+) -> AgreementSigned:
     return AgreementSigned(
         event_id=new_id(),
         occurred_at=now,
@@ -119,9 +129,11 @@ def _signed(agreement: Agreement, *, substitutes: bool, now: datetime) -> Agreem
         hold_fen=agreement.hold_fen,
         auto_ship=agreement.auto_ship,
         instalments=tuple(agreement.instalments),
-        substitutes_agreed=substitutes,
+        substitutes_agreed=consents.get(ConsentKind.SUBSTITUTES, False),
         signed_at=agreement.signed_at,
         cooling_off_ends_at=agreement.cooling_off_ends_at,
+        overdue_penalty=plan.overdue_penalty,
+        legal_type=plan.legal_type.value,
     )
 
 

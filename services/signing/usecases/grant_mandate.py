@@ -24,7 +24,7 @@ from services.signing.domain.mandate import (
     Told,
 )
 from services.signing.domain.merchant import payee_of
-from services.signing.domain.schedule import Offers
+from services.signing.domain.schedule import Offers, charged, periods_of
 from services.signing.gateways.mandate_rail import Invitation
 from services.signing.store import applications, documents, evidence, mandates, merchants
 from services.signing.store.applications import Consent
@@ -154,7 +154,7 @@ async def _pending(
         return newest
     merchant = await merchants.read(conn, application.merchant_id)
     number = await mandates.count_of(conn, application.agreement_id) + 1
-    amounts = [line.amount_fen for line in document.instalments]
+    amounts = [line.amount_fen for line in charged(document.instalments)]
     mandate = Mandate(
         mandate_id=mandate_id,
         merchant_id=application.merchant_id,
@@ -166,7 +166,7 @@ async def _pending(
         payer_no=application.payer_no,
         payee_no=payee_of(merchant, application.rail, offers=offers).payee_no,
         ceiling_fen=max(amounts),
-        first_due_on=document.instalments[0].due_on,
+        first_due_on=periods_of(document.instalments)[0].due_on,
         total_fen=sum(amounts),
         periods=len(amounts),
         state=MandateState.PENDING,

@@ -7,7 +7,7 @@ from uuid import UUID
 from services.signing.deps import Deps
 from services.signing.domain import application as applying
 from services.signing.domain.agreement_text import TEMPLATE_VERSION, Terms, key_clauses
-from services.signing.domain.annual_rate import annual_rate, require_below_cap
+from services.signing.domain.annual_rate import rate_of
 from services.signing.domain.application import (
     Application,
     ApplicationState,
@@ -90,8 +90,7 @@ async def _terms(conn: Connection, deps: Deps, application: Application, *, now:
         application.plan_version,
         merchant_id=application.merchant_id,
     )
-    rate = annual_rate(plan.cash_price_fen, plan.amounts_fen)
-    require_below_cap(rate, plan.legal_type)
+    rate = rate_of(plan)
     consents = await applications.consents(conn, application.application_id)
     sealed = await applications.read_applicant(conn, application.application_id)
     return Terms(
@@ -106,7 +105,7 @@ async def _terms(conn: Connection, deps: Deps, application: Application, *, now:
         charge_day=application.charge_day,
         applicant=deps.vault.open_applicant(sealed, application.application_id),
         pet=application.pet,
-        instalments=schedule(plan.amounts_fen, charge_day=application.charge_day, now=now),
+        instalments=schedule(plan.parts, charge_day=application.charge_day, now=now),
         rate_percent=rate.higher_percent,
         written_at=now.replace(microsecond=0),
         substitutes_agreed=consents.get(ConsentKind.SUBSTITUTES, False),
@@ -125,7 +124,7 @@ def _document(
         instalments=terms.instalments,
         key_clauses=key_clauses(terms),
         rate_percent=str(terms.rate_percent),
-        sign_before=sign_before(terms.instalments[0].due_on),
+        sign_before=sign_before(terms.instalments),
         written_at=terms.written_at,
     )
     return replace(blank, pdf=deps.vault.lock_pdf(printed.pdf, document_id))

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.signing.contract import PlanPublished, Rail, SignedInstalment
-from services.signing.domain.annual_rate import AnnualRate, annual_rate, require_below_cap
+from services.signing.domain.annual_rate import AnnualRate, rate_of
 from services.signing.domain.credit_tiers import threshold_for
 from services.signing.domain.merchant import payee_of, require_approved
 from services.signing.domain.plan import (
@@ -40,11 +40,12 @@ async def draft_plan(
 
     Raises:
         PlanUnknown: The plan is not this merchant's.
-        PlanInvalid, RateAboveCap: The figures do not fit each other, or cost too much.
+        PlanInvalid, RateAboveCap: The figures do not fit each other, or cost too much;
+            PlanInvalid has subclasses with codes of their own.
     """
     require_consistent(draft)
-    require_below_cap(annual_rate(draft.cash_price_fen, draft.amounts_fen), draft.legal_type)
-    threshold_for(legal_type=draft.legal_type, periods=draft.periods, floor=draft.credit_floor)
+    rate_of(draft)
+    threshold_for(draft)
     if new_plan:
         await plans.add(conn, draft.plan_id, merchant_id=draft.merchant_id, now=now)
     newest = await plans.lock(conn, draft.plan_id, merchant_id=draft.merchant_id)
@@ -113,10 +114,9 @@ async def quote_plan(
     plan = await book.plan(plan_id, version, merchant_id=merchant_id)
     payee_of(merchant, rail, offers=offers)
     require_chargeable(rail, charge_day=charge_day, amounts_fen=plan.amounts_fen, offers=offers)
-    rate = annual_rate(plan.cash_price_fen, plan.amounts_fen)
-    require_below_cap(rate, plan.legal_type)
+    rate = rate_of(plan)
     await book.add(
         GivenQuote(quote_id, merchant_id, plan_id, version, rail, charge_day, quoted_at=now)
     )
-    lines = schedule(plan.amounts_fen, charge_day=charge_day, now=now)
+    lines = schedule(plan.parts, charge_day=charge_day, now=now)
     return Quote(quote_id, plan, lines, rate)
