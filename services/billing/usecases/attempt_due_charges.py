@@ -41,7 +41,7 @@ from shared import outbox
 from shared.calendar import day_in_china
 from shared.db import Connection
 from shared.events import Event
-from shared.ids import new_id
+from shared.ids import derived_id
 
 log = structlog.get_logger()
 
@@ -220,14 +220,16 @@ def new_attempt(
 ) -> Attempt:
     """Return the next attempt of *instalment*, as it is written before the rail is asked."""
     number = instalment.tries + 1
+    known_as = trade_no(instalment.agreement_id, instalment.seq, number)
     return Attempt(
-        attempt_id=new_id(),
+        # The same order has the same id, also in a database that was restored and forgot it.
+        attempt_id=derived_id("attempt", known_as),
         instalment_id=instalment.instalment_id,
         agreement_id=instalment.agreement_id,
         merchant_id=instalment.merchant_id,
         customer_id=instalment.customer_id,
         attempt_no=number,
-        trade_no=trade_no(instalment.agreement_id, instalment.seq, number),
+        trade_no=known_as,
         kind=kind,
         rail=mandate.rail,
         product=mandate.product,

@@ -15,7 +15,7 @@ from services.notify.store import messages
 from shared import outbox
 from shared.db import Connection
 from shared.events import Event
-from shared.ids import derived_id, new_id
+from shared.ids import derived_id
 
 log = structlog.get_logger()
 
@@ -90,7 +90,7 @@ def _fallbacks(before: Message, after: Message, *, now: datetime) -> Iterator[Me
     send_at = earliest(after.kind, rule.fallback, now)
     yield replace(
         after,
-        message_id=new_id(),
+        message_id=derived_id("fallback", after.message_id),
         channel=rule.fallback,
         state=MessageState.QUEUED,
         queued_at=now,

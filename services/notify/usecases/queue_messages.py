@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
+from uuid import UUID
 
 import structlog
 
+from services.notify.contract.states import Channel
 from services.notify.deps import Deps
 from services.notify.domain.causes import RULES, Wanted
 from services.notify.domain.hours import earliest
@@ -13,7 +15,7 @@ from services.notify.domain.message import Message
 from services.notify.store import messages
 from shared.db import Connection
 from shared.events import Event
-from shared.ids import new_id
+from shared.ids import derived_id
 
 log = structlog.get_logger()
 
@@ -39,6 +41,12 @@ async def queue_messages(conn: Connection, wanted: Iterable[Wanted], *, now: dat
     log.info("messages.queued", queued=queued, repeated=len(planned) - queued)
 
 
+def message_id_for(wanted: Wanted, channel: Channel) -> UUID:
+    """Return the id of a message: providers know the same one by it, whatever we forgot."""
+    about = (wanted.merchant_id, wanted.customer_id, wanted.cause, wanted.cause_id)
+    return derived_id("message", *about, channel.value)
+
+
 def planned_messages(wanted: Wanted, *, now: datetime) -> Iterator[Message]:
     """Yield one message per channel; quiet hours move it, its lifetime counts from then."""
     rule = RULES[wanted.template]
@@ -46,7 +54,7 @@ def planned_messages(wanted: Wanted, *, now: datetime) -> Iterator[Message]:
         send_at = earliest(rule.kind, channel, now)
         yield Message(
             merchant_id=wanted.merchant_id,
-            message_id=new_id(),
+            message_id=message_id_for(wanted, channel),
             cause=wanted.cause,
             cause_id=wanted.cause_id,
             channel=channel,
