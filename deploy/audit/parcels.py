@@ -32,7 +32,8 @@ async def paid_is_shipped_once(scene: Scene) -> Finding:
     """
     A paid instalment of an auto-ship agreement has one shipment, any other none.
 
-    Money that came after its agreement's end is not held and goes back instead.
+    Money that came after its agreement's end is not held and goes back instead; a month
+    that the merchant gave counts as paid, and a down payment (0) brings no parcel.
     """
     return await compare(
         scene,
@@ -44,12 +45,15 @@ async def paid_is_shipped_once(scene: Scene) -> Finding:
                     WHEN s.times = 1 AND NOT g.auto_ship THEN 'shipped, but not in the plan'
                     WHEN s.times = 1 AND a.instalment_id IS NULL THEN 'shipped, but not paid'
                     WHEN s.times IS NULL AND a.instalment_id IS NOT NULL AND g.auto_ship
+                         AND i.seq > 0
                          AND NOT (l.ended_as IS NOT NULL AND h.hold_id IS NULL)
                     THEN 'paid, no shipment' END AS what
           FROM billing.instalments i
           JOIN billing.agreements g USING (agreement_id)
-          LEFT JOIN billing.attempts a
-            ON a.instalment_id = i.instalment_id AND a.state = 'succeeded' AND NOT a.surplus
+          LEFT JOIN (SELECT instalment_id FROM billing.attempts
+                      WHERE state = 'succeeded' AND NOT surplus
+                     UNION SELECT cause_id FROM wallet.transfers WHERE kind = 'bonus_granted') a
+            ON a.instalment_id = i.instalment_id
           LEFT JOIN wallet.ledgers l
             ON l.merchant_id = i.merchant_id AND l.agreement_id = i.agreement_id
           LEFT JOIN wallet.holds h

@@ -5,7 +5,11 @@ from deploy.audit.rails import CAPTURES, REFUNDS
 
 
 async def collected_is_credited(scene: Scene) -> Finding:
-    """Each collected instalment is one transfer of the same amount and trade, and back."""
+    """
+    Each collected instalment is one transfer of the same amount and trade, and back.
+
+    What being late cost is a transfer of its own, beside it, to the merchant.
+    """
     return await compare(
         scene,
         "collected instalments = wallet transfers 'collected'",
@@ -20,8 +24,10 @@ async def collected_is_credited(scene: Scene) -> Finding:
                END AS what
           FROM (SELECT merchant_id, instalment_id, amount_fen, trade_no FROM billing.attempts
                  WHERE state = 'succeeded' AND NOT surplus) a
-          FULL JOIN (SELECT merchant_id, cause_id, amount_fen, trade_no FROM wallet.transfers
-                      WHERE kind = 'collected') t
+          FULL JOIN (SELECT merchant_id, cause_id, sum(amount_fen) AS amount_fen,
+                            min(trade_no) AS trade_no FROM wallet.transfers
+                      WHERE kind IN ('collected', 'penalty_kept')
+                      GROUP BY merchant_id, cause_id) t
             ON t.merchant_id = a.merchant_id AND t.cause_id = a.instalment_id
         """,
     )
@@ -61,6 +67,22 @@ async def settlements_are_known(scene: Scene) -> Finding:
                          w.amount_fen || ' fen asked, ' || b.amount_fen || ' understood'
                END AS what
           FROM wallet.settlements w FULL JOIN billing.settlements b USING (settlement_id)
+        """,
+    )
+
+
+async def granted_is_given(scene: Scene) -> Finding:
+    """Bonus reaches a wallet only for an instalment that is paid or was given, once."""
+    return await compare(
+        scene,
+        "bonus granted = instalments paid or given",
+        """
+        SELECT t.cause_id::text AS id,
+               CASE WHEN i.instalment_id IS NULL THEN 'bonus for an unknown instalment'
+                    WHEN i.state NOT IN ('paid', 'partly_refunded', 'refunded')
+                    THEN 'bonus for an instalment that is ' || i.state END AS what
+          FROM (SELECT cause_id FROM wallet.transfers WHERE kind = 'bonus_granted') t
+          LEFT JOIN billing.instalments i ON i.instalment_id = t.cause_id
         """,
     )
 
@@ -191,19 +213,46 @@ async def ledgers_are_transfers(scene: Scene) -> Finding:
                    CASE WHEN coalesce(l.refunded_fen, 0) <> coalesce(t.refunded, 0)
                         THEN 'refunded ' || coalesce(l.refunded_fen, 0) || '/'
                              || coalesce(t.refunded, 0) END,
+                   CASE WHEN coalesce(l.spent_fen, 0) <> coalesce(t.spent, 0)
+                        THEN 'spent ' || coalesce(l.spent_fen, 0) || '/'
+                             || coalesce(t.spent, 0) END,
+                   CASE WHEN coalesce(l.bonus_credited_fen, 0) <> coalesce(t.bonus, 0)
+                        THEN 'bonus ' || coalesce(l.bonus_credited_fen, 0) || '/'
+                             || coalesce(t.bonus, 0) END,
+                   CASE WHEN coalesce(l.bonus_captured_fen, 0) <> coalesce(t.bonus_captured, 0)
+                        THEN 'bonus captured ' || coalesce(l.bonus_captured_fen, 0) || '/'
+                             || coalesce(t.bonus_captured, 0) END,
+                   CASE WHEN coalesce(l.bonus_spent_fen, 0) <> coalesce(t.bonus_spent, 0)
+                        THEN 'bonus spent ' || coalesce(l.bonus_spent_fen, 0) || '/'
+                             || coalesce(t.bonus_spent, 0) END,
+                   CASE WHEN coalesce(l.bonus_lapsed_fen, 0) <> coalesce(t.bonus_lapsed, 0)
+                        THEN 'bonus lapsed ' || coalesce(l.bonus_lapsed_fen, 0) || '/'
+                             || coalesce(t.bonus_lapsed, 0) END,
                    CASE WHEN coalesce(l.held_fen, 0) <> coalesce(h.held, 0)
                         THEN 'held ' || coalesce(l.held_fen, 0) || '/'
-                             || coalesce(h.held, 0) END), '') AS what
+                             || coalesce(h.held, 0) END,
+                   CASE WHEN coalesce(l.bonus_held_fen, 0) <> coalesce(h.bonus_held, 0)
+                        THEN 'bonus held ' || coalesce(l.bonus_held_fen, 0) || '/'
+                             || coalesce(h.bonus_held, 0) END), '') AS what
           FROM wallet.ledgers l
           FULL JOIN (
                SELECT merchant_id, agreement_id,
                       sum(amount_fen) FILTER (WHERE kind = 'collected') AS credited,
                       sum(amount_fen) FILTER (WHERE kind LIKE 'captured%') AS captured,
                       sum(amount_fen) FILTER (WHERE kind = 'penalty') AS penalty,
-                      sum(amount_fen) FILTER (WHERE kind = 'refund_requested') AS refunded
+                      sum(amount_fen) FILTER (WHERE kind = 'refund_requested') AS refunded,
+                      sum(CASE kind WHEN 'spent' THEN amount_fen
+                          WHEN 'returned' THEN -amount_fen END) AS spent,
+                      sum(amount_fen) FILTER (WHERE kind = 'bonus_granted') AS bonus,
+                      sum(amount_fen) FILTER (WHERE kind LIKE 'bonus_captured%')
+                          AS bonus_captured,
+                      sum(CASE kind WHEN 'spent_bonus' THEN amount_fen
+                          WHEN 'returned_bonus' THEN -amount_fen END) AS bonus_spent,
+                      sum(amount_fen) FILTER (WHERE kind = 'bonus_lapsed') AS bonus_lapsed
                  FROM wallet.transfers GROUP BY merchant_id, agreement_id) t
             ON t.merchant_id = l.merchant_id AND t.agreement_id = l.agreement_id
-          LEFT JOIN (SELECT merchant_id, agreement_id, sum(amount_fen) AS held
+          LEFT JOIN (SELECT merchant_id, agreement_id, sum(amount_fen - bonus_fen) AS held,
+                            sum(bonus_fen) AS bonus_held
                        FROM wallet.holds WHERE state = 'placed'
                       GROUP BY merchant_id, agreement_id) h
             ON h.merchant_id = l.merchant_id AND h.agreement_id = l.agreement_id
@@ -215,6 +264,7 @@ CHECKS = (
     collected_is_credited,
     refunds_are_booked,
     settlements_are_known,
+    granted_is_given,
     rails_hold_what_ledger_says,
     balances_are_transfers,
     sides_are_equal,

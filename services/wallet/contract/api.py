@@ -44,8 +44,8 @@ class TransferView(View):
     debit_account: str
     credit_account: str
     amount_fen: int
-    customer_id: UUID
-    agreement_id: UUID
+    customer_id: UUID | None
+    agreement_id: UUID | None
     trade_no: str | None
     occurred_at: datetime
 

@@ -7,13 +7,16 @@ from uuid import UUID
 SUPERVISED: Final = "supervised"
 MERCHANT_PAYABLE: Final = "merchant:payable"
 PLATFORM_FEE: Final = "platform:fee"
+PROMOTION: Final = "merchant:promotion"
+GUARANTEE: Final = "merchant:guarantee"
+ADVANCE: Final = "merchant:advance"
 
 _DEBIT_NORMAL: Final = (
     "rail:",
     "rail_fee:",
     SUPERVISED,
-    "merchant:advance",
-    "merchant:promotion",
+    ADVANCE,
+    PROMOTION,
     "points:issued",
 )
 
@@ -51,6 +54,16 @@ def wallet(customer_id: UUID, purse: Purse) -> str:
 def supplier(name: str) -> str:
     """Return the account of what is owed to whoever supplied the goods."""
     return f"supplier:{name}:payable"
+
+
+def rail_fee(name: str) -> str:
+    """Return the account of what a rail has kept for itself and nobody has borne yet."""
+    return f"rail_fee:{name}"
+
+
+def partner(name: str) -> str:
+    """Return the account of what is to be passed on to who paid an advance."""
+    return f"partner:{name}:payable"
 
 
 def normal_side(code: str) -> Side:

@@ -1,6 +1,6 @@
 """The ways wallet says no."""
 
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, NotFound, Rejected
 
 
 class WalletUnknown(NotFound):
@@ -49,3 +49,81 @@ class RefundExceedsRequest(Conflict):
     """More would go back than was asked for."""
 
     code = "refund-exceeds-request"
+
+
+class GrantOfNothing(Rejected):
+    """A month that the merchant gives brought nothing."""
+
+    code = "grant-of-nothing"
+
+
+class TermsInPast(Rejected):
+    """Terms count from today or later; what was booked by the old ones stays."""
+
+    code = "terms-in-past"
+
+
+class StatementUnknown(NotFound):
+    """This merchant has no such statement."""
+
+    code = "statement-unknown"
+
+
+class ExportTooLarge(TooLarge):
+    """A sheet holds fewer lines than this; the CSV takes them."""
+
+    code = "export-too-large"
+
+
+class PayoutUnknown(NotFound):
+    """This merchant has no such payout."""
+
+    code = "payout-unknown"
+
+
+class GuaranteeWithdrawal(Conflict):
+    """What is left of the deposit would be less than is required."""
+
+    code = "guarantee-withdrawal"
+
+
+class GuaranteeUnneeded(Conflict):
+    """The deposit covers a debt of the merchant, and there is none."""
+
+    code = "guarantee-unneeded"
+
+
+class AdvanceUnknown(NotFound):
+    """This merchant has no such advance."""
+
+    code = "advance-unknown"
+
+
+class AdvanceNotOpen(Conflict):
+    """The quote has lapsed, or the advance has ended."""
+
+    code = "advance-not-open"
+
+
+class AdvanceNotCovered(Rejected):
+    """Delivered receivables do not cover it; money of periods to come is no receivable."""
+
+    code = "advance-not-covered"
+
+
+class AdvanceRefused(Conflict):
+    """The partner does not offer this advance."""
+
+    code = "advance-refused"
+
+
+class PartnerUnclear(TryLater):
+    """A licensed institution gave no answer that can be relied upon."""
+
+    code = "partner-unclear"
+
+
+class OperatorNeeded(Forbidden):
+    """Only the platform's own key may do this."""
+
+    code = "operator-needed"

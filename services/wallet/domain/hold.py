@@ -15,6 +15,8 @@ class Hold:
     Money of one instalment, set aside in the wallet.
 
     Of a captured hold ``captured_fen`` was spent and the rest is free again.
+    ``bonus_fen`` of the amount came from bonus: it is spent first and freed last, so that
+    what goes back is principal as far as principal was taken.
     """
 
     merchant_id: UUID
@@ -24,6 +26,7 @@ class Hold:
     customer_id: UUID
     amount_fen: int
     placed_at: datetime
+    bonus_fen: int = 0
     state: HoldState = HoldState.PLACED
     captured_fen: int = 0
     shipment_id: UUID | None = None
@@ -34,9 +37,23 @@ class Hold:
         """Return what the closing of this hold gave back to the wallet."""
         return 0 if self.state is HoldState.PLACED else self.amount_fen - self.captured_fen
 
+    @property
+    def captured_bonus_fen(self) -> int:
+        """Return how much of what was spent was bonus."""
+        return min(self.captured_fen, self.bonus_fen)
+
+    @property
+    def freed_bonus_fen(self) -> int:
+        """Return how much of what is free again is bonus: what principal cannot explain."""
+        return max(0, self.freed_fen - (self.amount_fen - self.bonus_fen))
+
 
 def amount_to_hold(hold_fen: int, *, amount_fen: int) -> int:
-    """Return what to set aside: *hold_fen*, but never more than the instalment brought."""
+    """
+    Return what to set aside: *hold_fen*, but never more than the instalment brought.
+
+    *amount_fen* is its principal and its bonus together.
+    """
     return max(0, min(hold_fen, amount_fen))
 
 

@@ -12,9 +12,12 @@ from shared.ids import derived_id
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """
-    The money of one agreement, in fen: credited = held + captured + penalty + refunded + unspent.
+    The money of one agreement, in fen.
 
-    ``refunded_fen`` left the wallet to be refunded; ``rail`` is None until money came.
+    Principal: credited = held + captured + spent + penalty + refunded + unspent.
+    Bonus, always apart from it: credited = held + captured + spent + lapsed + unspent.
+    ``spent_fen`` was spent in the shop, less what was returned; ``refunded_fen`` left the
+    wallet to be refunded; ``rail`` is None until money came.
     """
 
     merchant_id: UUID
@@ -28,6 +31,12 @@ class Ledger:
     captured_fen: int = 0
     penalty_fen: int = 0
     refunded_fen: int = 0
+    spent_fen: int = 0
+    bonus_credited_fen: int = 0
+    bonus_held_fen: int = 0
+    bonus_captured_fen: int = 0
+    bonus_spent_fen: int = 0
+    bonus_lapsed_fen: int = 0
     open_holds: int = 0
     settlements: int = 0
     ended_as: EndedAs | None = None
@@ -37,8 +46,14 @@ class Ledger:
     @property
     def unspent_fen(self) -> int:
         """Return what of this agreement's money is free in the wallet's principal."""
-        spent = self.held_fen + self.captured_fen + self.penalty_fen + self.refunded_fen
-        return self.credited_fen - spent
+        gone = self.held_fen + self.captured_fen + self.penalty_fen + self.refunded_fen
+        return self.credited_fen - gone - self.spent_fen
+
+    @property
+    def bonus_unspent_fen(self) -> int:
+        """Return what of this agreement's bonus is free."""
+        gone = self.bonus_held_fen + self.bonus_captured_fen + self.bonus_lapsed_fen
+        return self.bonus_credited_fen - gone - self.bonus_spent_fen
 
     @property
     def periods_left(self) -> int:
@@ -66,11 +81,17 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A ledger after its unspent money was taken out: first the penalty, then the refund."""
+    """
+    A ledger after its unspent money was taken out: first the penalty, then the refund.
+
+    Bonus is no money of the customer's: what is left of it lapses, back to the merchant's
+    promotion.  What was bought with it stays bought.
+    """
 
     ledger: Ledger
     settlement_id: UUID
     penalty_fen: int
+    lapsed_fen: int
     refund: Settlement | None
 
 
@@ -79,8 +100,10 @@ def without(ledger: Ledger, closed: Hold) -> Ledger:
     assert closed.state is not HoldState.PLACED
     return replace(
         ledger,
-        held_fen=ledger.held_fen - closed.amount_fen,
-        captured_fen=ledger.captured_fen + closed.captured_fen,
+        held_fen=ledger.held_fen - (closed.amount_fen - closed.bonus_fen),
+        captured_fen=ledger.captured_fen + closed.captured_fen - closed.captured_bonus_fen,
+        bonus_held_fen=ledger.bonus_held_fen - closed.bonus_fen,
+        bonus_captured_fen=ledger.bonus_captured_fen + closed.captured_bonus_fen,
         open_holds=ledger.open_holds - 1,
     )
 
@@ -92,28 +115,37 @@ def settle(ledger: Ledger, *, now: datetime) -> Settled | None:
     It waits for the last open hold.  Money that comes free or arrives later makes
     another settlement, with the next number.
     """
-    if ledger.ended_as is None or ledger.open_holds or not ledger.unspent_fen:
+    if ledger.ended_as is None or ledger.open_holds:
         return None
-    assert ledger.rail is not None, "money came in by a rail"
+    lapsed_fen = ledger.bonus_unspent_fen
+    if not ledger.unspent_fen and not lapsed_fen:
+        return None
     seq = ledger.settlements + 1
     settlement_id = derived_id("settlement", ledger.agreement_id, seq)
     penalty_fen = min(ledger.penalty_due_fen - ledger.penalty_fen, ledger.unspent_fen)
     refund_fen = ledger.unspent_fen - penalty_fen
-    refund = Settlement(
-        merchant_id=ledger.merchant_id,
-        settlement_id=settlement_id,
-        agreement_id=ledger.agreement_id,
-        customer_id=ledger.customer_id,
-        seq=seq,
-        rail=ledger.rail,
-        amount_fen=refund_fen,
-        reason=ledger.ended_as,
-        requested_at=now,
-    )
     after = replace(
         ledger,
         settlements=seq,
         penalty_fen=ledger.penalty_fen + penalty_fen,
         refunded_fen=ledger.refunded_fen + refund_fen,
+        bonus_lapsed_fen=ledger.bonus_lapsed_fen + lapsed_fen,
     )
-    return Settled(after, settlement_id, penalty_fen, refund if refund_fen else None)
+    refund = _refund(after, settlement_id, refund_fen, now=now) if refund_fen else None
+    return Settled(after, settlement_id, penalty_fen, lapsed_fen, refund)
+
+
+def _refund(ledger: Ledger, settlement_id: UUID, amount_fen: int, *, now: datetime) -> Settlement:
+    assert ledger.rail is not None, "money came in by a rail"
+    assert ledger.ended_as is not None, "only what has ended is settled"
+    return Settlement(
+        merchant_id=ledger.merchant_id,
+        settlement_id=settlement_id,
+        agreement_id=ledger.agreement_id,
+        customer_id=ledger.customer_id,
+        seq=ledger.settlements,
+        rail=ledger.rail,
+        amount_fen=amount_fen,
+        reason=ledger.ended_as,
+        requested_at=now,
+    )

@@ -32,3 +32,22 @@ def split_sale(amount_fen: int, *, supply_cost_fen: int, fee_per_mille: int) -> 
     fee_fen = share_of(amount_fen, per_mille=fee_per_mille)
     supply_fen = min(supply_cost_fen, amount_fen - fee_fen)
     return Shares(fee_fen, supply_fen, amount_fen - fee_fen - supply_fen)
+
+
+def bonus_part(shares: Shares, bonus_fen: int) -> Shares:
+    """
+    Return how much of each share was paid by bonus, pro rata; together *bonus_fen* exactly.
+
+    No part exceeds its share: the cuts are made on the running sum.
+
+    Raises:
+        ValueError: *bonus_fen* is not between 0 and the whole.
+    """
+    whole_fen = shares.fee_fen + shares.supply_fen + shares.merchant_fen
+    if not 0 <= bonus_fen <= whole_fen:
+        raise ValueError(f"No {bonus_fen} fen of bonus in {whole_fen}")
+    if not bonus_fen:
+        return Shares(0, 0, 0)
+    fee_fen = shares.fee_fen * bonus_fen // whole_fen
+    both_fen = (shares.fee_fen + shares.supply_fen) * bonus_fen // whole_fen
+    return Shares(fee_fen, both_fen - fee_fen, bonus_fen - both_fen)

@@ -21,12 +21,47 @@ CAUSE_OF: Final[Mapping[TransferKind, CauseKind]] = {
     TransferKind.PENALTY: CauseKind.SETTLEMENT,
     TransferKind.REFUND_REQUESTED: CauseKind.SETTLEMENT,
     TransferKind.REFUNDED: CauseKind.REFUND,
+    TransferKind.PENALTY_KEPT: CauseKind.INSTALMENT,
+    TransferKind.BONUS_GRANTED: CauseKind.INSTALMENT,
+    TransferKind.BONUS_HELD: CauseKind.INSTALMENT,
+    TransferKind.BONUS_RELEASED: CauseKind.INSTALMENT,
+    TransferKind.BONUS_CAPTURED: CauseKind.INSTALMENT,
+    TransferKind.BONUS_CAPTURED_FEE: CauseKind.INSTALMENT,
+    TransferKind.BONUS_CAPTURED_SUPPLY: CauseKind.INSTALMENT,
+    TransferKind.BONUS_LAPSED: CauseKind.SETTLEMENT,
+    TransferKind.SPENT: CauseKind.REDEMPTION,
+    TransferKind.SPENT_BONUS: CauseKind.REDEMPTION,
+    TransferKind.SPENT_FEE: CauseKind.REDEMPTION,
+    TransferKind.RETURNED: CauseKind.RETURN,
+    TransferKind.RETURNED_BONUS: CauseKind.RETURN,
+    TransferKind.RETURNED_FEE: CauseKind.RETURN,
+    TransferKind.SETTLED: CauseKind.DAY,
+    TransferKind.SETTLED_BACK: CauseKind.DAY,
+    TransferKind.RAIL_FEE: CauseKind.DAY,
+    TransferKind.FEE_BORNE: CauseKind.DAY,
+    TransferKind.PAYOUT: CauseKind.PAYOUT,
+    TransferKind.PAYOUT_FAILED: CauseKind.PAYOUT,
+    TransferKind.SUPPLIER_PAID: CauseKind.PAYOUT,
+    TransferKind.GUARANTEE_KEPT: CauseKind.GUARANTEE,
+    TransferKind.GUARANTEE_FREED: CauseKind.GUARANTEE,
+    TransferKind.GUARANTEE_USED: CauseKind.GUARANTEE,
+    TransferKind.ADVANCE_DRAWN: CauseKind.ADVANCE,
+    TransferKind.ADVANCE_INTEREST: CauseKind.ADVANCE,
+    TransferKind.ADVANCE_REPAID: CauseKind.ADVANCE,
+    TransferKind.ADVANCE_SETTLED: CauseKind.PAYOUT,
+    TransferKind.RENEWAL_BONUS: CauseKind.STATEMENT,
+    TransferKind.SUPPLY_REBATE: CauseKind.STATEMENT,
+    TransferKind.PROMOTION_BORNE: CauseKind.STATEMENT,
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """*amount_fen* (positive) is debited to one account and credited to the other."""
+    """
+    *amount_fen* (positive) is debited to one account and credited to the other.
+
+    Money of the merchant alone has neither customer nor agreement.
+    """
 
     merchant_id: UUID
     cause_id: UUID
@@ -34,9 +69,9 @@ class Transfer:
     debit_account: str
     credit_account: str
     amount_fen: int
-    customer_id: UUID
-    agreement_id: UUID
     occurred_at: datetime
+    customer_id: UUID | None = None
+    agreement_id: UUID | None = None
     trade_no: str | None = None
 
     @property

@@ -84,11 +84,16 @@ async def save(conn: Connection, ledgers: Sequence[Ledger]) -> None:
         UPDATE ledgers l
            SET held_fen = n.held_fen, captured_fen = n.captured_fen,
                penalty_fen = n.penalty_fen, refunded_fen = n.refunded_fen,
-               open_holds = n.open_holds, settlements = n.settlements
+               open_holds = n.open_holds, settlements = n.settlements,
+               spent_fen = n.spent_fen, bonus_held_fen = n.bonus_held_fen,
+               bonus_captured_fen = n.bonus_captured_fen, bonus_spent_fen = n.bonus_spent_fen,
+               bonus_lapsed_fen = n.bonus_lapsed_fen
           FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[],
-                      $6::bigint[], $7::int[], $8::int[])
+                      $6::bigint[], $7::int[], $8::int[], $9::bigint[], $10::bigint[],
+                      $11::bigint[], $12::bigint[], $13::bigint[])
                AS n (merchant_id, agreement_id, held_fen, captured_fen, penalty_fen,
-                     refunded_fen, open_holds, settlements)
+                     refunded_fen, open_holds, settlements, spent_fen, bonus_held_fen,
+                     bonus_captured_fen, bonus_spent_fen, bonus_lapsed_fen)
          WHERE l.merchant_id = n.merchant_id AND l.agreement_id = n.agreement_id
         """,
         [ledger.merchant_id for ledger in ledgers],
@@ -99,6 +104,11 @@ async def save(conn: Connection, ledgers: Sequence[Ledger]) -> None:
         [ledger.refunded_fen for ledger in ledgers],
         [ledger.open_holds for ledger in ledgers],
         [ledger.settlements for ledger in ledgers],
+        [ledger.spent_fen for ledger in ledgers],
+        [ledger.bonus_held_fen for ledger in ledgers],
+        [ledger.bonus_captured_fen for ledger in ledgers],
+        [ledger.bonus_spent_fen for ledger in ledgers],
+        [ledger.bonus_lapsed_fen for ledger in ledgers],
     )
 
 

@@ -15,7 +15,7 @@ from services.wallet.domain import accounts as chart
 from services.wallet.domain.errors import HoldUnknown, LedgerUnknown
 from services.wallet.domain.hold import Hold, capture, release
 from services.wallet.domain.ledger import without
-from services.wallet.domain.shares import split_sale
+from services.wallet.domain.shares import Shares, bonus_part, split_sale
 from services.wallet.domain.transfer import Transfer
 from services.wallet.store import accounts, holds, ledgers
 from services.wallet.usecases.settle_agreements import settle_agreements
@@ -58,17 +58,7 @@ async def capture_holds(
             supply_cost_fen=event.supply_cost_fen,
             fee_per_mille=deps.fee_per_mille,
         )
-        moves = (
-            _spent(captured, TransferKind.CAPTURED, chart.MERCHANT_PAYABLE, shares.merchant_fen),
-            _spent(captured, TransferKind.CAPTURED_FEE, chart.PLATFORM_FEE, shares.fee_fen),
-            _spent(
-                captured,
-                TransferKind.CAPTURED_SUPPLY,
-                chart.supplier(deps.supplier),
-                shares.supply_fen,
-            ),
-            _freed(captured),
-        )
+        moves = (*_sold(captured, shares, deps.supplier), *_freed(captured))
         return _Closing(captured, moves, _captured_news(captured, now))
 
     await _close_all(conn, dispatched, close, now=now)
@@ -88,7 +78,7 @@ async def release_holds(
 
     def close(hold: Hold, event: ShipmentCancelled) -> _Closing:
         released = release(hold, event.shipment_id, now=now)
-        return _Closing(released, (_freed(released),), (_released(released, now),))
+        return _Closing(released, _freed(released), (_released(released, now),))
 
     await _close_all(conn, cancelled, close, now=now)
 
@@ -146,9 +136,34 @@ def _spent(hold: Hold, kind: TransferKind, to: str, amount_fen: int) -> Transfer
     )
 
 
-def _freed(hold: Hold) -> Transfer:
+def _sold(hold: Hold, shares: Shares, supplier: str) -> tuple[Transfer, ...]:
+    """Pay each share by bonus and by principal, pro rata: who earns sees no difference."""
+    bonus = bonus_part(shares, hold.captured_bonus_fen)
+    supply = chart.supplier(supplier)
+    rows = (
+        (TransferKind.BONUS_CAPTURED, TransferKind.CAPTURED, chart.MERCHANT_PAYABLE),
+        (TransferKind.BONUS_CAPTURED_FEE, TransferKind.CAPTURED_FEE, chart.PLATFORM_FEE),
+        (TransferKind.BONUS_CAPTURED_SUPPLY, TransferKind.CAPTURED_SUPPLY, supply),
+    )
+    wholes = (shares.merchant_fen, shares.fee_fen, shares.supply_fen)
+    parts = (bonus.merchant_fen, bonus.fee_fen, bonus.supply_fen)
+    return tuple(
+        _spent(hold, kind, to, amount_fen)
+        for (by_bonus, by_principal, to), whole_fen, part_fen in zip(
+            rows, wholes, parts, strict=True
+        )
+        for kind, amount_fen in ((by_bonus, part_fen), (by_principal, whole_fen - part_fen))
+    )
+
+
+def _freed(hold: Hold) -> tuple[Transfer, ...]:
+    bonus_fen = hold.freed_bonus_fen
     principal = chart.wallet(hold.customer_id, chart.Purse.PRINCIPAL)
-    return _spent(hold, TransferKind.RELEASED, principal, hold.freed_fen)
+    bonus = chart.wallet(hold.customer_id, chart.Purse.BONUS)
+    return (
+        _spent(hold, TransferKind.RELEASED, principal, hold.freed_fen - bonus_fen),
+        _spent(hold, TransferKind.BONUS_RELEASED, bonus, bonus_fen),
+    )
 
 
 def _captured_news(hold: Hold, now: datetime) -> tuple[Event, ...]:

@@ -24,7 +24,7 @@ async def settle_agreements(
     conn: Connection, keys: Sequence[LedgerKey], *, now: datetime
 ) -> list[Transfer]:
     """
-    Settle those of *keys* that have ended, have no open hold and have money left.
+    Settle those of *keys* that have ended, have no open hold and have money or bonus left.
 
     Returns the transfers, whose balances the caller moves.  Safe to repeat: what is
     settled has nothing left.
@@ -48,6 +48,7 @@ async def settle_agreements(
             agreement_id=str(settled.ledger.agreement_id),
             settlement_id=str(settled.settlement_id),
             penalty_fen=settled.penalty_fen,
+            lapsed_fen=settled.lapsed_fen,
             refund_fen=settled.refund.amount_fen if settled.refund else 0,
         )
     return written
@@ -55,6 +56,7 @@ async def settle_agreements(
 
 def _moves(settled: Settled, now: datetime) -> Iterator[Transfer]:
     yield _out(settled, TransferKind.PENALTY, chart.MERCHANT_PAYABLE, settled.penalty_fen, now)
+    yield _out(settled, TransferKind.BONUS_LAPSED, chart.PROMOTION, settled.lapsed_fen, now)
     if settled.refund:
         to = chart.refund(settled.refund.rail)
         yield _out(settled, TransferKind.REFUND_REQUESTED, to, settled.refund.amount_fen, now)
@@ -62,11 +64,12 @@ def _moves(settled: Settled, now: datetime) -> Iterator[Transfer]:
 
 def _out(settled: Settled, kind: TransferKind, to: str, amount_fen: int, now: datetime) -> Transfer:
     ledger = settled.ledger
+    purse = chart.Purse.BONUS if kind is TransferKind.BONUS_LAPSED else chart.Purse.PRINCIPAL
     return Transfer(
         merchant_id=ledger.merchant_id,
         cause_id=settled.settlement_id,
         kind=kind,
-        debit_account=chart.wallet(ledger.customer_id, chart.Purse.PRINCIPAL),
+        debit_account=chart.wallet(ledger.customer_id, purse),
         credit_account=to,
         amount_fen=amount_fen,
         customer_id=ledger.customer_id,
