@@ -125,7 +125,7 @@ async def running(service: Service[S, D], settings: S) -> AsyncIterator[Process]
     async with AsyncExitStack() as stack:
         tracing.configure(service.name, otlp_endpoint=settings.otlp_endpoint)
         stack.callback(tracing.shut_down)
-        clock = await _clock(settings.clock_url)
+        clock = await clock_of(settings.clock_url)
         db = await Database.open(
             settings.dsn.get_secret_value(),
             schema=service.name,
@@ -272,7 +272,8 @@ def _add_test_clock(app: web.Application, process: Process, clock: TestClock) ->
     app.router.add_put("/ops/clock", move)
 
 
-async def _clock(clock_url: str | None) -> Clock:
+async def clock_of(clock_url: str | None) -> Clock:
+    """Return the machine's clock, or a test clock that stands where *clock_url* says."""
     if clock_url is None:
         return SystemClock()
     timeout = aiohttp.ClientTimeout(total=CLOCK_TIMEOUT_S)

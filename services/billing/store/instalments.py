@@ -1,7 +1,7 @@
 """Instalments: what each job claims of them, and their set-based changes."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from services.billing.domain.errors import InstalmentUnknown, PayLinkUnknown
@@ -131,6 +131,26 @@ async def of_agreement(conn: Connection, agreement_id: UUID) -> list[Instalment]
     """Return an agreement's instalments in order."""
     rows = await conn.fetch(
         "SELECT * FROM instalments WHERE agreement_id = $1 ORDER BY seq", agreement_id
+    )
+    return [instalment(row) for row in rows]
+
+
+async def unpaid_between(
+    conn: Connection, since: date, until: date, *, after: UUID, limit: int
+) -> list[Instalment]:
+    """Return up to *limit* unpaid instalments to be charged in these days, by id from *after*."""
+    rows = await conn.fetch(
+        """
+        SELECT * FROM instalments
+         WHERE charge_on BETWEEN $1 AND $2 AND instalment_id > $3
+           AND state IN ('scheduled', 'noticed', 'due', 'collecting', 'overdue')
+         ORDER BY instalment_id
+         LIMIT $4
+        """,
+        since,
+        until,
+        after,
+        limit,
     )
     return [instalment(row) for row in rows]
 

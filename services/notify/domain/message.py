@@ -216,6 +216,24 @@ def check_receipt(message: Message, finding: Finding, *, now: datetime) -> Messa
             assert_never(finding)
 
 
+def already_sent(
+    message: Message, provider: str, provider_message_id: str, *, at: datetime
+) -> Message:
+    """Return *message* as one that went out before we forgot it; what it said is not known."""
+    return replace(
+        message,
+        state=MessageState.ACCEPTED,
+        fence=message.fence + 1,
+        provider=provider,
+        provider_message_id=provider_message_id,
+        submitted_at=at,
+        accepted_at=at,
+        unclear=False,
+        failure=None,
+        due_at=None,
+    )
+
+
 def wait(message: Message, *, until: datetime, reason: str, now: datetime) -> Message:
     """Return *message* queued until later, or failed if it would be too late then."""
     if now >= message.send_by:

@@ -13,6 +13,7 @@ from services.notify.domain.causes import RULES, Wanted
 from services.notify.domain.hours import earliest
 from services.notify.domain.message import Message
 from services.notify.store import messages
+from services.notify.usecases.adopt_sent import adopt_sent
 from shared.db import Connection
 from shared.events import Event
 from shared.ids import derived_id
@@ -38,6 +39,8 @@ async def queue_messages(conn: Connection, wanted: Iterable[Wanted], *, now: dat
     """Queue what was not queued before, in one statement; repeats safely."""
     planned = [message for one in wanted for message in planned_messages(one, now=now)]
     queued = await messages.add_new(conn, planned)
+    if queued:
+        await adopt_sent(conn, [(one.merchant_id, one.message_id) for one in planned], now=now)
     log.info("messages.queued", queued=queued, repeated=len(planned) - queued)
 
 

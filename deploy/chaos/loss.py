@@ -1,0 +1,96 @@
+"""What an operator loses and brings back in the middle of the day: the streams, the database."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import nats
+
+from deploy.chaos.kills import Battle
+from deploy.platform import Platform
+from deploy.recover import recover_streams
+from deploy.running import RunningPlatform
+from deploy.topology import SERVICES
+
+RECOVER_WITHIN_S: Final = 900.0
+
+
+class NotRecovered(Exception):
+    """A step of a recovery failed; the text is what it said."""
+
+
+async def lose_streams(platform: Platform, battle: Battle, say: Callable[[str], None]) -> None:
+    """Delete every stream while the services work, then recover as the runbook says."""
+    async with battle.quiet:
+        running = RunningPlatform.read(platform.state_file)
+        await delete_streams(running)
+        say("streams deleted")
+        for name in platform.services:
+            await platform.wait_ready(name)
+        counts = await recover_streams(RunningPlatform.read(platform.state_file))
+        say(f"streams declared anew, {sum(counts.values())} events published again")
+
+
+async def restore_backup(
+    platform: Platform,
+    battle: Battle,
+    backup: Path,
+    *,
+    taken_at: datetime,
+    say: Callable[[str], None],
+) -> None:
+    """Put *backup* in the place of the database, and recover as the runbook says."""
+    async with battle.quiet:
+        for name in platform.services:
+            await platform.stop(name)
+        servers = {
+            "NATS_URL": platform.nats.url,
+            "BOOTSTRAP_NATS_NKEY_SEED": platform.secrets.nats_seeds["bootstrap"],
+        }
+        since = taken_at.isoformat()
+        async with platform.without(platform.postgres):
+            await asyncio.to_thread(platform.postgres.restore, backup)
+        say("backup restored; " + await _recover(platform, "notify", servers, "messages", since))
+        say(await _recover(platform, "billing", servers, "charges", since))
+        await delete_streams(RunningPlatform.read(platform.state_file))
+        for name in platform.services:
+            await platform.start(name)
+        counts = await recover_streams(RunningPlatform.read(platform.state_file))
+        say(f"services run again, {sum(counts.values())} events published again")
+
+
+async def delete_streams(running: RunningPlatform) -> None:
+    """Delete every stream with all that is in it."""
+    client = await nats.connect(
+        running.nats_url,
+        nkeys_seed_str=running.nats_bootstrap_seed,
+        inbox_prefix=b"_INBOX_bootstrap",
+    )
+    try:
+        js = client.jetstream(timeout=10)
+        for service in SERVICES:
+            await js.delete_stream(service)
+    finally:
+        await client.close()
+
+
+async def _recover(
+    platform: Platform, service: str, servers: dict[str, str], what: str, since: str
+) -> str:
+    """Run ``deploy.recover`` with the environment of *service*; return what it says."""
+    environment = os.environ | dict(platform.program(service).environment) | servers
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy.recover", what, "--since", since,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(RECOVER_WITHIN_S):
+        said, complained = await process.communicate()
+    if process.returncode != 0:
+        raise NotRecovered(f"{what}: {complained.decode()[-3000:]}")
+    return said.decode().strip().splitlines()[-1]

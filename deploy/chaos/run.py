@@ -1,0 +1,253 @@
+"""The day in peace, the day under fire, and the comparison of what both left behind."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import aiohttp
+import asyncpg
+import orjson
+
+from deploy.chaos import faults
+from deploy.chaos.books import differences, export
+from deploy.chaos.cast import BEGIN, END, MERCHANT, PLAN, PREPARED_AT, Customer, cast
+from deploy.chaos.kills import (
+    RESTORE_AT,
+    STREAMS_AT,
+    TARGETS,
+    WORK,
+    Battle,
+    Work,
+    count_work,
+    schedule,
+    under_fire,
+)
+from deploy.chaos.lay import Shop, lay_customers
+from deploy.chaos.loss import lose_streams, restore_backup
+from deploy.chaos.rails import lay_mandates
+from deploy.chaos.verify import violations
+from deploy.clock import TestClockDriver
+from deploy.demo import stage
+from deploy.embedded import Postgres
+from deploy.platform import Platform
+from deploy.running import RunningPlatform
+from deploy.topology import SERVICES
+
+QUIET_WITHIN_S: Final = 600.0
+QUICK: Final = {
+    "JOB_PAUSE_S": "0.015",
+    "BUS_RETRY_S": "[0.2,0.5,1,2,5,5,10,10,20,30,30,60]",
+}
+"""Real waits that stand still in business time are kept short."""
+MOMENT: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How hard the day is."""
+
+    seed: int = 1
+    charges: int = 10_000
+    kills: int = 112
+    directory: Path = Path("var/chaos")
+    keep: bool = False
+    say: Callable[[str], None] = field(default=print)
+
+    def __post_init__(self) -> None:
+        """
+        Check the options.
+
+        Raises:
+            ValueError: There is nothing to do, or too little.
+        """
+        if self.charges < len(TARGETS) or self.kills < 0:
+            raise ValueError(f"At least {len(TARGETS)} charges, and no fewer than no kills")
+
+    @property
+    def backup(self) -> Path:
+        """Return where the backup lies that is older than the day."""
+        return self.directory / "backup"
+
+
+Report = dict[str, object]
+
+
+async def run(options: Options) -> Report:
+    """Live both days, write ``report.json`` and return it."""
+    began = time.monotonic()
+    clear(options)
+    customers = cast(options.seed, options.charges)
+    say = _stopwatch(options.say, began)
+    await prepare(options, customers, say)
+    peace, whole = await in_peace(options, customers, say)
+    fire, battle, wrong = await on_fire(options, customers, whole, say)
+    (options.directory / "books-peace.txt").write_bytes(peace)
+    (options.directory / "books-fire.txt").write_bytes(fire)
+    report: Report = {
+        "seed": options.seed,
+        "charges": options.charges,
+        "kills": {target: battle.kills[target] for target in TARGETS},
+        "faults": faults.count(faults.lies(options.seed, customers))
+        | {"streams_deleted": 1, "backup_restored": 1},
+        "violations": wrong + differences(peace, fire),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    path = options.directory / "report.json"
+    path.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
+    if not options.keep and not report["violations"]:
+        clear(options)
+    return report
+
+
+def clear(options: Options) -> None:
+    """End what an earlier run left, and forget its data."""
+    for name in ("base", "peace", "fire"):
+        Platform(options.directory / name, say=lambda _: None).end_leftovers()
+        shutil.rmtree(options.directory / name, ignore_errors=True)
+    shutil.rmtree(options.backup, ignore_errors=True)
+
+
+async def prepare(
+    options: Options, customers: Sequence[Customer], say: Callable[[str], None]
+) -> None:
+    """Sign everybody and live until the morning of the billing day; then back all up."""
+    base = options.directory / "base"
+    say(f"preparing {len(customers)} charges")
+    lay_mandates(base, customers)
+    async with _platform(base, PREPARED_AT) as (platform, driver, session):
+        built = await stage.build(platform, session)
+        gateway = built.gateways[MERCHANT.key]
+        drafted = await gateway.post("signing", "/v1/plans", PLAN.as_body(), key=f"plan-{PLAN.key}")
+        await gateway.post(
+            "signing",
+            f"/v1/plans/{drafted['plan_id']}/versions/1/publication",
+            key=f"publication-{PLAN.key}",
+        )
+        shop = Shop(UUID(built.stores[MERCHANT.key]), UUID(drafted["plan_id"]))
+        await driver.quiet()
+        await lay_customers(platform, shop, customers)
+        say("everybody has signed")
+        await driver.advance(BEGIN)
+        say("everybody has been told; backing up")
+        await asyncio.to_thread(platform.postgres.back_up, options.backup)
+
+
+async def in_peace(
+    options: Options, customers: Sequence[Customer], say: Callable[[str], None]
+) -> tuple[bytes, int]:
+    """Live the day undisturbed; return the final books, and how much work it was."""
+    peace = _copy(options, "peace")
+    async with _platform(peace, BEGIN) as (platform, driver, session):
+        running = RunningPlatform.read(platform.state_file)
+        await faults.give(session, running.simulators, faults.declines(customers))
+        before = await _work(platform)
+        say("the day in peace begins")
+        await driver.advance(END)
+        say("the day in peace is over")
+        wrong = await violations(running)
+        if wrong:
+            raise AssertionError(f"Even the day in peace went wrong: {wrong}")
+        return await export(running), await _work(platform) - before
+
+
+async def on_fire(
+    options: Options, customers: Sequence[Customer], whole: int, say: Callable[[str], None]
+) -> tuple[bytes, Battle, list[str]]:
+    """Live the same day under fire; return the final books, what fell, and what is wrong."""
+    fire = _copy(options, "fire")
+    battle = Battle(Work(whole))
+    blows = schedule(options.seed, options.kills)
+    async with _platform(fire, BEGIN) as (platform, driver, session):
+        running = RunningPlatform.read(platform.state_file)
+        scripts = faults.declines(customers) + faults.lies(options.seed, customers)
+        await faults.give(session, running.simulators, scripts)
+        say(f"the day under fire begins: {len(blows)} kills to come")
+        counting = asyncio.create_task(count_work(platform.dsn("postgres"), battle.work, BEGIN))
+        try:
+            async with under_fire(platform, battle, blows, say=say) as over:
+                operator = asyncio.create_task(_lose_and_recover(options, platform, battle, say))
+                await driver.advance(END)
+                battle.work.done = max(battle.work.done, 2 * whole)  # what is left comes now
+                await operator
+                await over.wait()
+        finally:
+            counting.cancel()
+            await asyncio.gather(counting, return_exceptions=True)
+        say("the last blow has fallen; settling")
+        await driver.advance(END + MOMENT)
+        say("the day under fire is over; auditing")
+        return await export(running), battle, await violations(running)
+
+
+async def _lose_and_recover(
+    options: Options, platform: Platform, battle: Battle, say: Callable[[str], None]
+) -> None:
+    await battle.work.reached(RESTORE_AT)
+    await restore_backup(platform, battle, options.backup, taken_at=BEGIN, say=say)
+    await battle.work.reached(STREAMS_AT)
+    await lose_streams(platform, battle, say)
+
+
+def _copy(options: Options, name: str) -> Path:
+    """Return a copy of everything as it was when the backup was taken."""
+    base, copy = options.directory / "base", options.directory / name
+    leave = shutil.ignore_patterns("postgres", "logs", "platform.json")
+    shutil.copytree(base, copy, ignore=leave)
+    Postgres(copy / "postgres").restore(options.backup)
+    return copy
+
+
+@asynccontextmanager
+async def _platform(
+    directory: Path, now: datetime
+) -> AsyncIterator[tuple[Platform, TestClockDriver, aiohttp.ClientSession]]:
+    """Run a platform that really keeps what it commits, with a driver of its clock."""
+    quick = {
+        name: {f"{name.upper()}_{key}": text for key, text in QUICK.items()} for name in SERVICES
+    }
+    quick["fulfillment"] |= {
+        "FULFILLMENT_JUSHUITAN_CALLS_PER_SECOND": "0",
+        "FULFILLMENT_JUSHUITAN_CALLS_PER_MINUTE": "0",
+    }
+    quick["providers"] = {
+        "SANDBOX_JST_CALLS_PER_SECOND": "0",
+        "SANDBOX_JST_CALLS_PER_MINUTE": "0",
+        "SANDBOX_SMS_RECEIPT_AFTER_S": "0",
+        "SANDBOX_WECHAT_RECEIPT_AFTER_S": "0",
+    }
+    timeout = aiohttp.ClientTimeout(total=60)
+    platform = Platform(directory, now=now, extra_env=quick, say=lambda _: None)
+    async with aiohttp.ClientSession(timeout=timeout) as session, platform:
+        running = RunningPlatform.read(platform.state_file)
+        yield (
+            platform,
+            TestClockDriver(
+                session,
+                running.participants(),
+                nats_monitor_url=running.nats_monitor_url,
+                quiet_within_s=QUIET_WITHIN_S,
+            ),
+            session,
+        )
+
+
+async def _work(platform: Platform) -> int:
+    conn = await asyncpg.connect(platform.dsn("postgres"))
+    try:
+        return int(await conn.fetchval(WORK, BEGIN))
+    finally:
+        await conn.close()
+
+
+def _stopwatch(say: Callable[[str], None], began: float) -> Callable[[str], None]:
+    def told(text: str) -> None:
+        say(f"[{time.monotonic() - began:6.1f} s] {text}")
+
+    return told

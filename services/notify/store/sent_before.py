@@ -1,0 +1,37 @@
+"""The table ``sent_before``: messages that went out and that a restored database forgot."""
+
+from collections.abc import Sequence
+
+from services.notify.contract.events import MessageAccepted
+from services.notify.store.messages import Key
+from shared.db import Connection, Row
+
+
+async def add(conn: Connection, accepted: Sequence[MessageAccepted]) -> int:
+    """Remember that *accepted* were sent; return how many were not remembered yet."""
+    done = await conn.execute(
+        """
+        INSERT INTO sent_before
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[])
+            ON CONFLICT DO NOTHING
+        """,
+        [one.merchant_id for one in accepted],
+        [one.message_id for one in accepted],
+        [one.provider for one in accepted],
+        [one.provider_message_id for one in accepted],
+        [one.accepted_at for one in accepted],
+    )
+    return int(done.rpartition(" ")[2])
+
+
+async def of(conn: Connection, keys: Sequence[Key]) -> list[Row]:
+    """Return what is remembered of messages: the columns of the table."""
+    return await conn.fetch(
+        """
+        SELECT s.* FROM sent_before s
+          JOIN unnest($1::uuid[], $2::uuid[]) AS k (merchant_id, message_id)
+         USING (merchant_id, message_id)
+        """,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+    )
