@@ -56,6 +56,12 @@ STATE_OLDEST_SECONDS: Final = Gauge(
     ["thing", "state"],
     registry=REGISTRY,
 )
+STATE_COUNT: Final = Gauge(
+    "yuefu_state_count",
+    "How many things are in a state that must end.",
+    ["thing", "state"],
+    registry=REGISTRY,
+)
 
 
 def request_answered(method: str, route: str, status: int, seconds: float) -> None:
@@ -115,6 +121,17 @@ def state_oldest(thing: str, ages_s: Iterable[tuple[str, float]]) -> None:
         STATE_OLDEST_SECONDS.labels(thing, state).set(age_s)
 
 
+def state_count(thing: str, counts: Iterable[tuple[str, int]]) -> None:
+    """Tell how many of *thing* are in each state; states not named become 0."""
+    named = dict(counts)
+    for labels in [key for key in _counts_told if key[0] == thing]:
+        named.setdefault(labels[1], 0)
+    for state, count in named.items():
+        _counts_told.add((thing, state))
+        STATE_COUNT.labels(thing, state).set(count)
+
+
+_counts_told: Final[set[tuple[str, str]]] = set()
 _states_told: Final[set[tuple[str, str]]] = set()
 
 

@@ -6,6 +6,7 @@ from services.billing.contract import (
     ChargeCollected,
     ChargeExhausted,
     ChargeFailed,
+    DayReconciled,
     InstalmentGranted,
     InstalmentOverdue,
     InstalmentPostponed,
@@ -15,6 +16,9 @@ from services.billing.contract import (
     RefundSucceeded,
     RiskCleared,
     RiskFlagged,
+    ScheduleChanged,
+    TaskClosed,
+    TaskEscalated,
     TaskOpened,
 )
 from services.billing.deps import Deps, open_deps
@@ -35,6 +39,7 @@ SERVICE: Service[BillingSettings, Deps] = Service(
         ChargeCollected,
         ChargeExhausted,
         ChargeFailed,
+        DayReconciled,
         InstalmentGranted,
         InstalmentOverdue,
         InstalmentPostponed,
@@ -44,6 +49,9 @@ SERVICE: Service[BillingSettings, Deps] = Service(
         RefundSucceeded,
         RiskCleared,
         RiskFlagged,
+    ScheduleChanged,
+        TaskClosed,
+        TaskEscalated,
         TaskOpened,
     ),
 )

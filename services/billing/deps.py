@@ -10,8 +10,11 @@ import orjson
 
 from services.billing.domain.dunning import FAST, PRESETS, Step
 from services.billing.gateways.alipay import AlipayRail
+from services.billing.gateways.alipay_bill import AlipayBills
+from services.billing.gateways.bill_source import BillSource
 from services.billing.gateways.rail import Rail
 from services.billing.gateways.wechatpay import NotifyUrls, WechatPayRail
+from services.billing.gateways.wechatpay_bill import WechatPayBills
 from services.billing.settings import BillingSettings
 from shared.clock import Clock
 from shared.db import Database
@@ -31,6 +34,7 @@ class Terms:
 
     pay_url_base: str = "https://pay.example.com/p/"
     ladder: tuple[Step, ...] = FAST
+    dunning: str = "fast"
     in_flight: int = 64
     batch: int = 250
     lanes: int = 2
@@ -47,6 +51,8 @@ class Deps:
     wechatpay: WechatPayClient
     permissions: Mapping[tuple[str, str], Permission] = field(default_factory=lambda: PERMISSIONS)
     terms: Terms = field(default_factory=Terms)
+    bills: Mapping[str, BillSource] = field(default_factory=dict)
+    """Where each rail's bills come from; a rail without one is not reconciled."""
 
 
 @asynccontextmanager
@@ -87,10 +93,12 @@ async def open_deps(settings: BillingSettings, db: Database, clock: Clock) -> As
             terms=Terms(
                 pay_url_base=settings.pay_url_base,
                 ladder=PRESETS[settings.dunning],
+                dunning=settings.dunning,
                 in_flight=settings.in_flight,
                 batch=settings.batch,
                 lanes=settings.lanes,
             ),
+            bills={"alipay": AlipayBills(alipay), "wechatpay": WechatPayBills(wechatpay)},
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -22,7 +23,7 @@ from shared.rails.alipay_signing import (
 )
 from shared.rails.outcome import BadSignature, Ok, Outcome, Refused, Unknown, UnknownReason
 from shared.rails.signer import RsaSigner, RsaVerifier
-from shared.rails.transport import Answer, Timeouts, send
+from shared.rails.transport import DOWNLOAD_S, Answer, Timeouts, download, send
 
 NOTIFICATION_TAKEN: Final = "success"
 """The exact body that stops Alipay from sending a notification again."""
@@ -126,6 +127,12 @@ class AlipayClient:
         if isinstance(answer, Unknown):
             return answer
         return self._read(method, answer)
+
+    async def download(self, url: str, into: Path, *, limit_bytes: int) -> Unknown | None:
+        """Fetch a bill from the *url* Alipay gave; the URL itself carries the permission."""
+        return await download(
+            self._session, url, into, headers={}, limit_bytes=limit_bytes, total_s=DOWNLOAD_S
+        )
 
     async def sdk_string(
         self,

@@ -325,3 +325,15 @@ def _user(user: str, by_id: str, by_open_id: str) -> dict[str, str]:
 
 def _filled(content: dict[str, _Value]) -> dict[str, _Value]:
     return {key: value for key, value in content.items() if value != ""}
+
+
+async def bill_url(client: AlipayClient, *, day: date) -> Outcome:
+    """
+    Ask for ``bill_download_url`` of the day's trades; it is valid for 30 seconds.
+
+    BILL_NOT_EXIST: not ready, or a day without trades.
+    """
+    return await client.call(
+        "alipay.data.dataservice.bill.downloadurl.query",
+        {"bill_type": "trade", "bill_date": day.isoformat()},
+    )

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -11,7 +13,7 @@ import orjson
 from shared.clock import Clock, SystemClock
 from shared.rails.outcome import BadSignature, Ok, Outcome, Refused, Unknown, UnknownReason
 from shared.rails.signer import RsaSigner, RsaVerifier
-from shared.rails.transport import Answer, Timeouts, send
+from shared.rails.transport import DOWNLOAD_S, Answer, Timeouts, download, send
 from shared.rails.wechatpay_v2 import (
     OddXml,
     V2Hash,
@@ -108,19 +110,11 @@ class WechatPayClient:
         ``Ok`` only for 2xx under a valid signature; 5xx is unknown; 429 is refused.
         """
         body = b"" if content is None else orjson.dumps(content)
-        stamp, once = int(self._wire_clock.now().timestamp()), nonce()
-        signature = await self._signer.sign_soon(request_text(method, target, stamp, once, body))
         headers = {
             "Accept": "application/json",
             "Content-Type": "application/json",
             "User-Agent": "yuefu",
-            "Authorization": authorization(
-                mchid=self.config.mchid,
-                serial_no=self.config.merchant_serial,
-                nonce=once,
-                timestamp=stamp,
-                signature=signature,
-            ),
+            "Authorization": await self._authorization(method, target, body),
         }
         answer = await send(
             self._session,
@@ -131,6 +125,23 @@ class WechatPayClient:
             timeouts=self.config.timeouts,
         )
         return answer if isinstance(answer, Unknown) else self._read_v3(answer)
+
+    async def download(self, url: str, into: Path, *, limit_bytes: int) -> Unknown | None:
+        """
+        Fetch a bill from the *url* WeChat Pay gave, under our signature of its path and query.
+
+        The answer carries no signature: compare its hash with the one that was signed.
+        """
+        split = urlsplit(url)
+        target = f"{split.path}?{split.query}" if split.query else split.path
+        headers = {
+            "Accept": "*/*",
+            "User-Agent": "yuefu",
+            "Authorization": await self._authorization("GET", target, b""),
+        }
+        return await download(
+            self._session, url, into, headers=headers, limit_bytes=limit_bytes, total_s=DOWNLOAD_S
+        )
 
     def open_v2_notification(self, body: bytes) -> Mapping[str, str]:
         """
@@ -182,6 +193,17 @@ class WechatPayClient:
     def wire_seconds(self) -> int:
         """Return the seconds since 1970 that requests are dated with."""
         return int(self._wire_clock.now().timestamp())
+
+    async def _authorization(self, method: str, target: str, body: bytes) -> str:
+        stamp, once = int(self._wire_clock.now().timestamp()), nonce()
+        text = request_text(method, target, stamp, once, body)
+        return authorization(
+            mchid=self.config.mchid,
+            serial_no=self.config.merchant_serial,
+            nonce=once,
+            timestamp=stamp,
+            signature=await self._signer.sign_soon(text),
+        )
 
     def _read_v2(self, answer: Answer) -> Outcome:
         if answer.status != HTTPStatus.OK:

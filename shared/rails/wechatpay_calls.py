@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -199,3 +200,14 @@ def _contract(contract_id: str, plan_id: str, contract_code: str) -> Mapping[str
     if contract_id:
         return {"contract_id": contract_id, "version": "1.0"}
     return {"plan_id": plan_id, "contract_code": contract_code, "version": "1.0"}
+
+
+async def trade_bill(client: WechatPayClient, *, day: date) -> Outcome:
+    """
+    Ask for the day's bill of all trades: ``hash_type``, ``hash_value``, ``download_url``.
+
+    NO_STATEMENT_EXIST: not ready, or a day without trades.  The hash is of the unpacked content.
+    """
+    return await client.call_v3(
+        "GET", f"/v3/bill/tradebill?bill_date={day.isoformat()}&bill_type=ALL&tar_type=GZIP"
+    )

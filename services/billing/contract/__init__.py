@@ -5,6 +5,7 @@ from services.billing.contract.events import (
     ChargeCollected,
     ChargeExhausted,
     ChargeFailed,
+    DayReconciled,
     InstalmentGranted,
     InstalmentOverdue,
     InstalmentPostponed,
@@ -14,6 +15,10 @@ from services.billing.contract.events import (
     RefundSucceeded,
     RiskCleared,
     RiskFlagged,
+    ScheduleChanged,
+    ScheduledInstalment,
+    TaskClosed,
+    TaskEscalated,
     TaskOpened,
 )
 
@@ -22,6 +27,7 @@ __all__ = [
     "ChargeCollected",
     "ChargeExhausted",
     "ChargeFailed",
+    "DayReconciled",
     "InstalmentGranted",
     "InstalmentOverdue",
     "InstalmentPostponed",
@@ -31,5 +37,9 @@ __all__ = [
     "RefundSucceeded",
     "RiskCleared",
     "RiskFlagged",
+    "ScheduleChanged",
+    "ScheduledInstalment",
+    "TaskClosed",
+    "TaskEscalated",
     "TaskOpened",
 ]

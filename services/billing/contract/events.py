@@ -4,7 +4,7 @@ from datetime import date
 from typing import ClassVar
 from uuid import UUID
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from services.signing.contract import Rail
 from shared.events import Event
@@ -105,13 +105,22 @@ class ChargeExhausted(_InstalmentEvent):
 
 
 class InstalmentOverdue(_InstalmentEvent):
-    """One rung of the dunning ladder: so many days late, and what is done about it."""
+    """
+    One rung of the dunning ladder: so many days late, and what is done about it.
+
+    ``text`` is the key of the words the customer gets on ``channels``; empty with channels
+    empty too means that only staff act.  ``collectible_fen`` is what is really owed; 0 for
+    a top-up that was not made.
+    """
 
     subject: ClassVar[str] = "billing.instalment.overdue.v1"
 
     days_late: int
     rung: str
     pay_url: str
+    text: str = ""
+    channels: tuple[str, ...] = ()
+    collectible_fen: int = 0
 
 
 class InstalmentSettled(_InstalmentEvent):
@@ -182,6 +191,36 @@ class AgreementFullyPaid(_AgreementEvent):
     subject: ClassVar[str] = "billing.agreement.fully_paid.v1"
 
 
+class ScheduledInstalment(BaseModel):
+    """One instalment as it stands; ``charge_on`` is later than ``due_on`` if postponed."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    seq: int
+    due_on: date
+    charge_on: date
+    amount_fen: int
+    state: str
+
+
+class ScheduleChanged(_AgreementEvent):
+    """
+    What a pause, its end or an amendment made of an agreement's schedule, whole.
+
+    ``terms_no`` grows with each; the highest counts.  ``change_no`` is the change of
+    signing's that was applied; one may be told again when an instalment that was being
+    collected has followed.
+    """
+
+    subject: ClassVar[str] = "billing.schedule.changed.v1"
+
+    terms_no: int
+    change_no: int
+    reason: str
+    total_fen: int
+    instalments: tuple[ScheduledInstalment, ...]
+
+
 class RiskFlagged(_AgreementEvent):
     """Consecutive periods failed; automatic charges rest until a person has looked."""
 
@@ -205,3 +244,53 @@ class TaskOpened(_AgreementEvent):
     kind: str
     instalment_id: UUID | None
     due_at: AwareDatetime
+
+
+class TaskClosed(_AgreementEvent):
+    """A task needs nobody any more; ``outcome`` is what came of it."""
+
+    subject: ClassVar[str] = "billing.task.closed.v1"
+
+    task_id: UUID
+    kind: str
+    instalment_id: UUID | None
+    outcome: str
+    promised_on: date | None = None
+
+
+class TaskEscalated(_AgreementEvent):
+    """A task is overdue, and somebody above its assignee must see to it; told once."""
+
+    subject: ClassVar[str] = "billing.task.escalated.v1"
+
+    task_id: UUID
+    kind: str
+    instalment_id: UUID | None
+    assignee: str | None
+    due_at: AwareDatetime
+
+
+class DayReconciled(Event):
+    """
+    A day of a rail's bill is closed: every difference in it has an explanation.
+
+    Said once for each merchant, rail and day, from the lines of the bill that are ours;
+    what a person had to explain is not in it.  ``captured_fen - refunded_fen - fee_fen`` is
+    what the rail pays out.  The ``surplus`` parts are contained: money that arrived twice,
+    and went back, without ever reaching the wallet.
+    """
+
+    subject: ClassVar[str] = "billing.day.reconciled.v1"
+    about: ClassVar[str] = "merchant_id"
+
+    reconciliation_id: UUID
+    merchant_id: UUID
+    rail: Rail
+    day: date
+    charges: int
+    refunds: int
+    captured_fen: int
+    refunded_fen: int
+    fee_fen: int
+    surplus_captured_fen: int = 0
+    surplus_refunded_fen: int = 0

@@ -164,7 +164,8 @@ class Tally:
                 "captured_fen": (said.captured_fen, self.captured_fen),
                 "refunded_fen": (said.refunded_fen, self.refunded_fen),
                 "net_fen": (said.net_fen, self.captured_fen - self.refunded_fen),
-                "fee_fen": (said.fee_fen, self.fee_fen),
+                # Which sign rails give their fees is not documented; the amount is.
+                "fee_fen": (_size(said.fee_fen), abs(self.fee_fen)),
             }
         for name, (stated, counted) in pairs.items():
             if stated is not None and stated != counted:
@@ -182,3 +183,7 @@ class Tally:
         if net is None and said.captured_fen is not None and said.refunded_fen is not None:
             net = said.captured_fen - said.refunded_fen
         return None if net is None else net - (self.captured_fen - self.refunded_fen)
+
+
+def _size(amount_fen: int | None) -> int | None:
+    return None if amount_fen is None else abs(amount_fen)

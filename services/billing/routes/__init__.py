@@ -1,6 +1,27 @@
 """Billing"s endpoints; importing them fills ``api``."""
 
-from services.billing.routes import agreements, instalments, payments, refunds, tasks, webhooks
+from services.billing.routes import (
+    agreements,
+    claims,
+    dunning,
+    instalments,
+    payments,
+    reconciliation,
+    refunds,
+    tasks,
+    webhooks,
+)
 from services.billing.routes.table import api
 
-__all__ = ["agreements", "api", "instalments", "payments", "refunds", "tasks", "webhooks"]
+__all__ = [
+    "agreements",
+    "api",
+    "claims",
+    "dunning",
+    "instalments",
+    "payments",
+    "reconciliation",
+    "refunds",
+    "tasks",
+    "webhooks",
+]

@@ -67,6 +67,18 @@ async def of_instalment(conn: Connection, instalment_id: UUID) -> list[Row]:
     )
 
 
+async def of_thing(conn: Connection, thing_id: UUID) -> list[Row]:
+    """Return every move of one thing, oldest first."""
+    return await conn.fetch(
+        """
+        SELECT from_state, to_state, actor, reason, moved_at FROM history
+         WHERE thing_id = $1
+         ORDER BY history_id
+        """,
+        thing_id,
+    )
+
+
 async def refusals_of(conn: Connection, instalment_id: UUID) -> list[Row]:
     """Return every refusal of the gate for an instalment, oldest first."""
     return await conn.fetch(

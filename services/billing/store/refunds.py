@@ -149,6 +149,14 @@ async def lock(conn: Connection, refund_id: UUID) -> Refund | None:
     return None if row is None else refund(row)
 
 
+async def by_ids(conn: Connection, refund_ids: Sequence[UUID]) -> list[Refund]:
+    """Return the refunds as they stand."""
+    rows = await conn.fetch(
+        "SELECT * FROM refunds WHERE refund_id = ANY($1::uuid[]) ORDER BY refund_id", refund_ids
+    )
+    return [refund(row) for row in rows]
+
+
 async def find_by_no(conn: Connection, refund_no: str) -> Refund | None:
     """Return the refund that a rail names, None if it is none of ours."""
     row = await conn.fetchrow("SELECT * FROM refunds WHERE refund_no = $1", refund_no)
