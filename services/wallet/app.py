@@ -6,6 +6,9 @@ from services.wallet.contract import (
     HoldPlaced,
     HoldReleased,
     InstalmentFunded,
+    RedemptionBooked,
+    RedemptionFellShort,
+    RedemptionReturned,
     RefundRequested,
 )
 from services.wallet.deps import Deps, open_deps
@@ -21,5 +24,14 @@ SERVICE: Service[WalletSettings, Deps] = Service(
     consumers=CONSUMERS,
     jobs=JOBS,
     open_deps=open_deps,
-    says=(HoldCaptured, HoldPlaced, HoldReleased, InstalmentFunded, RefundRequested),
+    says=(
+        HoldCaptured,
+        HoldPlaced,
+        HoldReleased,
+        InstalmentFunded,
+        RedemptionBooked,
+        RedemptionFellShort,
+        RedemptionReturned,
+        RefundRequested,
+    ),
 )

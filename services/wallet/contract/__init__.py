@@ -5,6 +5,9 @@ from services.wallet.contract.events import (
     HoldPlaced,
     HoldReleased,
     InstalmentFunded,
+    RedemptionBooked,
+    RedemptionFellShort,
+    RedemptionReturned,
     RefundRequested,
 )
 
@@ -13,5 +16,8 @@ __all__ = [
     "HoldPlaced",
     "HoldReleased",
     "InstalmentFunded",
+    "RedemptionBooked",
+    "RedemptionFellShort",
+    "RedemptionReturned",
     "RefundRequested",
 ]

@@ -75,3 +75,42 @@ class RefundRequested(Event):
     customer_id: UUID
     amount_fen: int
     reason: str
+
+
+class _RedemptionEvent(Event):
+    about: ClassVar[str] = "customer_id"
+
+    redemption_id: UUID
+    merchant_id: UUID
+    customer_id: UUID
+    amount_fen: int
+    category: str
+    offline: bool
+
+
+class RedemptionBooked(_RedemptionEvent):
+    """A customer spent from the wallet in the shop; ``bonus_fen`` of it was bonus."""
+
+    subject: ClassVar[str] = "wallet.redemption.booked.v1"
+
+    bonus_fen: int
+
+
+class RedemptionFellShort(_RedemptionEvent):
+    """
+    A code accepted offline found ``missing_fen`` too little in the wallet.
+
+    Nothing was taken; what was handed over is the merchant's risk.
+    """
+
+    subject: ClassVar[str] = "wallet.redemption.fell_short.v1"
+
+    missing_fen: int
+
+
+class RedemptionReturned(_RedemptionEvent):
+    """What was bought in the shop came back; ``amount_fen`` and its bonus are free again."""
+
+    subject: ClassVar[str] = "wallet.redemption.returned.v1"
+
+    bonus_fen: int

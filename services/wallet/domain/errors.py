@@ -1,6 +1,13 @@
 """The ways wallet says no."""
 
-from shared.errors import Conflict, NotFound, Rejected
+from shared.errors import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    Rejected,
+    TooLarge,
+    TryLater,
+)
 
 
 class WalletUnknown(NotFound):

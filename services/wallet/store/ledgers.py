@@ -77,6 +77,21 @@ async def lock(conn: Connection, keys: Sequence[LedgerKey]) -> dict[LedgerKey, L
     return {(row["merchant_id"], row["agreement_id"]): _ledger(row) for row in rows}
 
 
+async def lock_of_customer(
+    conn: Connection, merchant_id: UUID, customer_id: UUID
+) -> dict[UUID, Ledger]:
+    """Return the ledgers of one merchant's customer by agreement, locked in their order."""
+    rows = await conn.fetch(
+        """
+        SELECT * FROM ledgers WHERE merchant_id = $1 AND customer_id = $2
+         ORDER BY agreement_id FOR UPDATE
+        """,
+        merchant_id,
+        customer_id,
+    )
+    return {row["agreement_id"]: _ledger(row) for row in rows}
+
+
 async def save(conn: Connection, ledgers: Sequence[Ledger]) -> None:
     """Write back the amounts of *ledgers*, which are locked."""
     await conn.execute(
