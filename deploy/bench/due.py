@@ -15,8 +15,8 @@ AMOUNT_FEN: Final = 19900
 HOLD_FEN: Final = 15000
 
 
-async def prepare_customers(db: Database, count: int) -> None:
-    """Write *count* active agreements of twelve periods with mandates; nothing is due yet."""
+async def prepare_customers(db: Database, count: int, *, periods: int = PERIODS) -> None:
+    """Write *count* active agreements of *periods* with mandates; nothing is due yet."""
     async with db.transaction() as conn:
         await conn.execute(
             """
@@ -39,7 +39,7 @@ async def prepare_customers(db: Database, count: int) -> None:
             """,
             MERCHANT,
             NOW - timedelta(days=30),
-            PERIODS,
+            periods,
             AMOUNT_FEN,
             HOLD_FEN,
             count,

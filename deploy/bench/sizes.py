@@ -15,6 +15,9 @@ class Sizes:
     chain: int
     chain_rounds: int
     charges: int
+    due: int
+    """Due instalments of one big billing day."""
+    pgbench_s: int
 
 
 USUAL: Final = Sizes(
@@ -25,7 +28,17 @@ USUAL: Final = Sizes(
     chain=1_000,
     chain_rounds=2,
     charges=1_500,
+    due=100_000,
+    pgbench_s=8,
 )
 QUICK: Final = Sizes(
-    rounds=1, events=1_000, credits=1_000, requests=500, chain=300, chain_rounds=1, charges=500
+    rounds=1,
+    events=1_000,
+    credits=1_000,
+    requests=500,
+    chain=300,
+    chain_rounds=1,
+    charges=500,
+    due=2_000,
+    pgbench_s=2,
 )

@@ -51,7 +51,7 @@ async def wallet_figure(ground: Ground, *, credits_a_run: int, rounds: int) -> F
 
         async def before() -> None:
             nonlocal begun
-            todo[:] = _batches(begun, credits_a_run)
+            todo[:] = batches(begun, credits_a_run)
             begun += credits_a_run
             await analyse(db)
 
@@ -77,15 +77,19 @@ async def wallet_figure(ground: Ground, *, credits_a_run: int, rounds: int) -> F
     )
 
 
-def _batches(begun: int, count: int) -> list[Batch]:
+def batches(begun: int, count: int, *, merchants: int = MERCHANTS) -> list[Batch]:
+    """Return *count* charges from number *begun* on, as they lie in the stream."""
     numbers = range(begun, begun + count)
     return [
-        [_message(number).model_dump_json().encode() for number in numbers[first : first + BATCH]]
+        [
+            _message(number, merchants).model_dump_json().encode()
+            for number in numbers[first : first + BATCH]
+        ]
         for first in range(0, count, BATCH)
     ]
 
 
-def _message(number: int) -> ChargeCollected:
+def _message(number: int, merchants: int) -> ChargeCollected:
     """Return a period of one of the customers, who take turns."""
     customer, seq = number % CUSTOMERS, number // CUSTOMERS
     agreement_id = derived_id("agreement", customer, seq // PERIODS)
@@ -94,7 +98,7 @@ def _message(number: int) -> ChargeCollected:
         occurred_at=NOW,
         instalment_id=derived_id("instalment", agreement_id, seq % PERIODS + 1),
         agreement_id=agreement_id,
-        merchant_id=derived_id("merchant", customer % MERCHANTS),
+        merchant_id=derived_id("merchant", customer % merchants),
         customer_id=derived_id("customer", customer),
         seq=seq % PERIODS + 1,
         periods=PERIODS,
