@@ -3,8 +3,9 @@
 from typing import Final
 
 from services.signing.deps import Deps
-from services.signing.store import agreements, applications, mandates
+from services.signing.store import agreements, applications, changes, mandates
 from services.signing.usecases.ask_providers import ask_providers, sweep_mandates
+from services.signing.usecases.change_agreement import end_pauses
 from services.signing.usecases.check_invariants import check_invariants
 from services.signing.usecases.end_agreement import activate_agreements
 from services.signing.usecases.end_application import expire_applications
@@ -12,6 +13,7 @@ from shared.jobs import Daily, Due, Job
 
 JOBS: Final[tuple[Job[Deps], ...]] = (
     Due("activate_agreements", activate_agreements, agreements.next_cooled_off),
+    Due("end_pauses", end_pauses, changes.next_resuming),
     Due("expire_applications", expire_applications, applications.next_expiry),
     Due("ask_providers", ask_providers, mandates.next_due_at),
     Daily("sweep_mandates", 4, 0, sweep_mandates),

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.signing.contract import LegalKind, Payee, Rail
+from services.signing.contract.termination import EndReason, not_yet_due_fen, penalty
 from services.signing.domain import mandate as mandating
-from services.signing.domain.agreement import Agreement, AgreementState, EndReason, penalty
+from services.signing.domain.agreement import Agreement, AgreementState
 from services.signing.domain.annual_rate import annual_rate, require_below_cap
 from services.signing.domain.credit_tiers import Answer, CreditVerdict, judge, threshold_for
 from services.signing.domain.errors import (
@@ -287,7 +288,10 @@ def an_agreement(**changes):
 def test_a_penalty_is_never_above_either_leg(loss_fen, months):
     agreement = an_agreement()
     today = agreement.instalments[months].due_on
-    charged = penalty(agreement, reason=EndReason.CUSTOMER_WISH, loss_fen=loss_fen, today=today)
+    unpaid_fen = not_yet_due_fen(agreement.instalments, paid=(), today=today)
+    charged = penalty(
+        EndReason.CUSTOMER_WISH, cooling_off=False, unpaid_fen=unpaid_fen, loss_fen=loss_fen
+    ).due_fen
 
     assert charged <= (11 - months) * 1_000
     assert charged <= loss_fen * 1.3
@@ -296,10 +300,10 @@ def test_a_penalty_is_never_above_either_leg(loss_fen, months):
 
 @pytest.mark.parametrize("reason", [one for one in EndReason if one is not EndReason.CUSTOMER_WISH])
 def test_only_the_customers_own_wish_costs_anything(reason):
-    assert penalty(an_agreement(), reason=reason, loss_fen=10**6, today=date(2027, 3, 2)) == 0
-    cooling = an_agreement(state=AgreementState.COOLING_OFF)
-    wish = EndReason.CUSTOMER_WISH
-    assert penalty(cooling, reason=wish, loss_fen=10**6, today=date(2027, 3, 2)) == 0
+    costs = {"unpaid_fen": 10**6, "loss_fen": 10**6}
+    assert penalty(reason, cooling_off=False, **costs).due_fen == 0
+    assert penalty(EndReason.CUSTOMER_WISH, cooling_off=True, **costs).due_fen == 0
+    assert penalty(EndReason.CUSTOMER_WISH, cooling_off=False, **costs).due_fen == 10**5
 
 
 def a_chain(length):

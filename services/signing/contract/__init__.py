@@ -2,8 +2,11 @@
 
 from services.signing.contract.events import (
     AgreementActivated,
+    AgreementAmended,
     AgreementCancelled,
     AgreementCompleted,
+    AgreementPaused,
+    AgreementResumed,
     AgreementSigned,
     AgreementTerminated,
     BundleItem,
@@ -28,8 +31,11 @@ from services.signing.contract.events import (
 
 __all__ = [
     "AgreementActivated",
+    "AgreementAmended",
     "AgreementCancelled",
     "AgreementCompleted",
+    "AgreementPaused",
+    "AgreementResumed",
     "AgreementSigned",
     "AgreementTerminated",
     "BundleItem",

@@ -383,7 +383,22 @@ class LossLine(Body):
 class NewTermination(Body):
     """Why an agreement ends early; without documented loss there is no penalty."""
 
-    reason: Literal["customer_wish", "pet_sick", "pet_dead", "pet_lost", "merchant_fault"]
+    reason: Literal[
+        "customer_wish",
+        "seven_days",
+        "pet_sick",
+        "pet_distemper",
+        "pet_dead",
+        "pet_lost",
+        "incapable",
+        "merchant_fault",
+        "shop_closed",
+        "shop_moved",
+        "terms_changed",
+        "out_of_stock",
+        "obligations_transferred",
+        "licence_lost",
+    ]
     loss: Annotated[list[LossLine], Field(max_length=50)] = Field(default_factory=list)
 
 

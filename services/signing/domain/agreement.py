@@ -1,21 +1,18 @@
-"""An agreement: its states, and what an early end costs."""
+"""An agreement: its states, and how it ends."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 from services.signing.contract import Rail, SignedInstalment
+from services.signing.contract.termination import EndReason, penalty
 from services.signing.domain.errors import AgreementStateForbids, CoolingOffOver
 
 COOLING_OFF: Final = timedelta(hours=48)
 """Hours of the clock, not calendar days; may only be made longer."""
-
-PENALTY_OF_UNPAID_PER_MILLE: Final = 100
-PENALTY_OF_LOSS_PER_MILLE: Final = 1300
-"""A penalty above 130 % of the loss is excessive (contract interpretation, article 65)."""
 
 
 class AgreementState(StrEnum):
@@ -24,19 +21,10 @@ class AgreementState(StrEnum):
     SIGNED = "signed"
     COOLING_OFF = "cooling_off"
     ACTIVE = "active"
+    PAUSED = "paused"
     COMPLETED = "completed"
     TERMINATED = "terminated"
     CANCELLED = "cancelled"
-
-
-class EndReason(StrEnum):
-    """Why an agreement ends early."""
-
-    CUSTOMER_WISH = "customer_wish"
-    PET_SICK = "pet_sick"
-    PET_DEAD = "pet_dead"
-    PET_LOST = "pet_lost"
-    MERCHANT_FAULT = "merchant_fault"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +55,9 @@ class Agreement:
     ended_at: datetime | None = None
     end_reason: str = ""
     penalty_fen: int = 0
+    changes: int = 0
+    paused_periods: int = 0
+    resumes_at: datetime | None = None
 
 
 def move(agreement: Agreement, to: AgreementState, *, now: datetime) -> Agreement:
@@ -80,7 +71,14 @@ def move(agreement: Agreement, to: AgreementState, *, now: datetime) -> Agreemen
         raise AgreementStateForbids(
             "The agreement's state forbids this.", state=agreement.state, wanted=to
         )
-    return replace(agreement, state=to, ended_at=now if to in ENDED else None)
+    ended = to in ENDED
+    return replace(
+        agreement,
+        state=to,
+        ended_at=now if ended else None,
+        paused_periods=0 if ended else agreement.paused_periods,
+        resumes_at=None if ended else agreement.resumes_at,
+    )
 
 
 def cancel(agreement: Agreement, *, now: datetime) -> Agreement:
@@ -100,35 +98,24 @@ def cancel(agreement: Agreement, *, now: datetime) -> Agreement:
 
 
 def terminate(
-    agreement: Agreement, *, reason: EndReason, loss_fen: int, today: date, now: datetime
+    agreement: Agreement, *, reason: EndReason, loss_fen: int, unpaid_fen: int, now: datetime
 ) -> Agreement:
     """
     Return *agreement* terminated, with the penalty that its end costs.
 
+    *unpaid_fen* is what is neither paid nor due yet.
+
     Raises:
         AgreementStateForbids: It is not running.
     """
-    penalty_fen = penalty(agreement, reason=reason, loss_fen=loss_fen, today=today)
-    ended = move(agreement, AgreementState.TERMINATED, now=now)
-    return replace(ended, end_reason=reason.value, penalty_fen=penalty_fen)
-
-
-def penalty(agreement: Agreement, *, reason: EndReason, loss_fen: int, today: date) -> int:
-    """
-    Return the penalty in fen: the lower of 10 % of what is not yet due and 130 % of the loss.
-
-    *loss_fen* is documented item by item, 0 if it is not.  Only the customer's own wish
-    after the cooling-off costs anything; whatever is in doubt counts as paid.
-
-    Source: Civil Code, articles 584 and 585; prepayment interpretation, articles 12 to 14.
-    """
-    if reason is not EndReason.CUSTOMER_WISH or agreement.state is AgreementState.COOLING_OFF:
-        return 0
-    unpaid_fen = sum(line.amount_fen for line in agreement.instalments if line.due_on > today)
-    return min(
-        unpaid_fen * PENALTY_OF_UNPAID_PER_MILLE // 1000,
-        loss_fen * PENALTY_OF_LOSS_PER_MILLE // 1000,
+    cost = penalty(
+        reason,
+        cooling_off=agreement.state is AgreementState.COOLING_OFF,
+        unpaid_fen=unpaid_fen,
+        loss_fen=loss_fen,
     )
+    ended = move(agreement, AgreementState.TERMINATED, now=now)
+    return replace(ended, end_reason=reason.value, penalty_fen=cost.due_fen)
 
 
 ENDED: Final = frozenset(
@@ -139,5 +126,8 @@ _MOVES: Final[Mapping[AgreementState, frozenset[AgreementState]]] = {
     AgreementState.COOLING_OFF: frozenset(
         {AgreementState.ACTIVE, AgreementState.CANCELLED, AgreementState.TERMINATED}
     ),
-    AgreementState.ACTIVE: frozenset({AgreementState.COMPLETED, AgreementState.TERMINATED}),
+    AgreementState.ACTIVE: frozenset(
+        {AgreementState.PAUSED, AgreementState.COMPLETED, AgreementState.TERMINATED}
+    ),
+    AgreementState.PAUSED: frozenset({AgreementState.ACTIVE, AgreementState.TERMINATED}),
 } | dict.fromkeys(ENDED, frozenset())

@@ -247,3 +247,45 @@ class CallbackUnsigned(Unauthentic):
     """A provider's call does not carry its signature."""
 
     code = "callback-unsigned"
+
+
+class PauseTooLong(Rejected):
+    """One or two periods may be skipped; ``most`` says how many."""
+
+    code = "pause-too-long"
+
+
+class PausedAlready(Conflict):
+    """The agreement is paused."""
+
+    code = "paused-already"
+
+
+class NothingToChange(Conflict):
+    """No period that could be changed lies ahead."""
+
+    code = "nothing-to-change"
+
+
+class AmendmentEmpty(Conflict):
+    """The agreement stands already as it is to be changed."""
+
+    code = "amendment-empty"
+
+
+class AmountAboveMandate(Rejected):
+    """The customer's mandate at the rail has a lower ceiling; ``ceiling_fen`` names it."""
+
+    code = "amount-above-mandate"
+
+
+class AmountBelowParcel(Rejected):
+    """A period's amount must pay its parcel; ``parcel_fen`` is its price."""
+
+    code = "amount-below-parcel"
+
+
+class MandateNotAlive(Conflict):
+    """The mandate was revoked or has run out; nothing would be charged on other terms."""
+
+    code = "mandate-not-alive"

@@ -12,8 +12,8 @@ from services.signing.contract.api import (
     MoveView,
     NewTermination,
 )
+from services.signing.contract.termination import EndReason
 from services.signing.deps import Deps
-from services.signing.domain.agreement import EndReason
 from services.signing.domain.errors import (
     AgreementStateForbids,
     AgreementUnknown,

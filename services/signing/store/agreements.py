@@ -112,7 +112,9 @@ async def save(
     """Write the state of a locked agreement and add to its history."""
     await conn.execute(
         """
-        UPDATE agreements SET state = $2, ended_at = $3, end_reason = $4, penalty_fen = $5
+        UPDATE agreements
+           SET state = $2, ended_at = $3, end_reason = $4, penalty_fen = $5, charge_day = $6,
+               changes = $7, paused_periods = $8, resumes_at = $9
          WHERE agreement_id = $1
         """,
         after.agreement_id,
@@ -120,6 +122,10 @@ async def save(
         after.ended_at,
         after.end_reason,
         after.penalty_fen,
+        after.charge_day,
+        after.changes,
+        after.paused_periods,
+        after.resumes_at,
     )
     await history.add(
         conn,

@@ -12,11 +12,12 @@ from services.signing.contract import (
     AgreementCompleted,
     AgreementTerminated,
 )
+from services.signing.contract.termination import EndReason, not_yet_due_fen
 from services.signing.deps import Deps
 from services.signing.domain import agreement as agreeing
 from services.signing.domain import mandate as mandating
-from services.signing.domain.agreement import Agreement, AgreementState, EndReason
-from services.signing.store import agreements, applications, evidence, mandates
+from services.signing.domain.agreement import Agreement, AgreementState
+from services.signing.store import agreements, applications, changes, evidence, mandates
 from shared import outbox
 from shared.calendar import day_in_china
 from shared.db import Connection
@@ -32,14 +33,14 @@ async def activate_agreements(deps: Deps) -> int:
     async with deps.db.transaction() as conn:
         due = await agreements.cooled_off(conn, now=now, limit=BATCH)
         for agreement_id in due:
-            before = await _lock(conn, agreement_id, merchant_id=None)
+            before = await lock_agreement(conn, agreement_id, merchant_id=None)
             if before.state is not AgreementState.COOLING_OFF:
                 continue
             after = agreeing.move(before, AgreementState.ACTIVE, now=now)
             await agreements.save(conn, before, after, actor="clock", reason="", now=now)
             await outbox.add(conn, _activated(after, now=now))
         # What was paid and shipped before may have waited for this; a crash must not part them.
-        await _complete(conn, due, now=now)
+        await complete_fulfilled(conn, due, now=now)
     return len(due)
 
 
@@ -52,7 +53,7 @@ async def cancel_agreement(
     Raises:
         CoolingOffOver, AgreementStateForbids: It is too late.
     """
-    before = await _lock(conn, agreement_id, merchant_id=merchant_id)
+    before = await lock_agreement(conn, agreement_id, merchant_id=merchant_id)
     if before.state is AgreementState.CANCELLED:
         return before
     after = agreeing.cancel(before, now=now)
@@ -83,11 +84,13 @@ async def terminate_agreement(
     Raises:
         AgreementStateForbids: It has ended otherwise.
     """
-    before = await _lock(conn, agreement_id, merchant_id=merchant_id)
+    before = await lock_agreement(conn, agreement_id, merchant_id=merchant_id)
     if before.state is AgreementState.TERMINATED:
         return before
+    current = await changes.current(conn, before)
+    unpaid_fen = not_yet_due_fen(current.lines, paid=current.paid, today=day_in_china(now))
     after = agreeing.terminate(
-        before, reason=reason, loss_fen=loss_fen, today=day_in_china(now), now=now
+        before, reason=reason, loss_fen=loss_fen, unpaid_fen=unpaid_fen, now=now
     )
     event = AgreementTerminated(
         event_id=new_id(),
@@ -105,7 +108,7 @@ async def terminate_agreement(
 async def note_fully_paid(conn: Connection, paid: AgreementFullyPaid, deps: Deps) -> None:
     """Remember that everything is paid, and complete what is shipped, too."""
     await agreements.note_fully_paid(conn, paid.agreement_id, paid_at=paid.occurred_at)
-    await _complete(conn, [paid.agreement_id], now=deps.clock.now())
+    await complete_fulfilled(conn, [paid.agreement_id], now=deps.clock.now())
 
 
 async def note_shipped(conn: Connection, sent: Sequence[ShipmentDispatched], deps: Deps) -> None:
@@ -113,12 +116,15 @@ async def note_shipped(conn: Connection, sent: Sequence[ShipmentDispatched], dep
     await agreements.note_shipped(
         conn, [(one.agreement_id, one.seq, one.occurred_at) for one in sent]
     )
-    await _complete(conn, sorted({one.agreement_id for one in sent}), now=deps.clock.now())
+    await complete_fulfilled(conn, sorted({one.agreement_id for one in sent}), now=deps.clock.now())
 
 
-async def _complete(conn: Connection, agreement_ids: Sequence[UUID], *, now: datetime) -> None:
+async def complete_fulfilled(
+    conn: Connection, agreement_ids: Sequence[UUID], *, now: datetime
+) -> None:
+    """Complete those of the agreements that are active, paid and shipped."""
     for agreement_id in await agreements.fulfilled(conn, agreement_ids):
-        before = await _lock(conn, agreement_id, merchant_id=None)
+        before = await lock_agreement(conn, agreement_id, merchant_id=None)
         if before.state is not AgreementState.ACTIVE:
             continue
         after = agreeing.move(before, AgreementState.COMPLETED, now=now)
@@ -132,7 +138,9 @@ async def _complete(conn: Connection, agreement_ids: Sequence[UUID], *, now: dat
         await _end(conn, before, after, event, actor="platform", reason="fulfilled", now=now)
 
 
-async def _lock(conn: Connection, agreement_id: UUID, *, merchant_id: UUID | None) -> Agreement:
+async def lock_agreement(
+    conn: Connection, agreement_id: UUID, *, merchant_id: UUID | None
+) -> Agreement:
     """Lock in the order everybody keeps: application, then agreement, then mandate."""
     application_id = await agreements.application_of(conn, agreement_id, merchant_id=merchant_id)
     await applications.lock(conn, application_id)
