@@ -13,8 +13,8 @@ The Alipay gateway, simulated: ``python -m deploy.sandbox.alipay --port P --keys
 * ``PUT /_sandbox/scores/{cert_no}`` ``{"score"}``: 700 by default, ``null`` = cannot be evaluated.
 
 Calls that fault scripts name: sign, unsign, query_agreement, modify, pay, create, query, close,
-refund, query_refund, score, message, certify, query_certify, notify.  Accounts: the user id, or
-the beginning of ``out_trade_no`` / ``agreement_no``.
+refund, query_refund, score, message, certify, query_certify, notify, and those of ``alipay_bill``.
+Accounts: the user id, or the beginning of ``out_trade_no`` / ``agreement_no``.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,7 @@ from aiohttp import web
 
 from deploy.sandbox import keys
 from deploy.sandbox.alipay_bank import AlipayBank, Declined, merchant_of, paid_amount
+from deploy.sandbox.alipay_bill import BillDesk
 from deploy.sandbox.kit import Doc, Fault, FaultKind, Options, Sandbox, json_body, json_reply, main
 from shared.ids import new_id
 from shared.money import yuan
@@ -50,6 +51,7 @@ _CALLS: Final = {
     "alipay.open.app.mini.templatemessage.send": "message",
     "alipay.user.certify.open.initialize": "certify",
     "alipay.user.certify.open.query": "query_certify",
+    "alipay.data.dataservice.bill.downloadurl.query": "bill",
 }
 
 
@@ -66,6 +68,7 @@ class AlipaySandbox(Sandbox):
         assert options.keys is not None
         self.bank = AlipayBank(self.books, self.now, self.next_number)
         self.app_gateway = options.extra.get("app_gateway", "")
+        self._bills = BillDesk(self)
         self._signer = RsaSigner(keys.private_pem(options.keys, "alipay"))
         self._stranger = RsaSigner(keys.private_pem(options.keys, "nobody"))
         self._apps = RsaVerifier(keys.public_pem(options.keys, "alipay-app"))
@@ -99,7 +102,8 @@ class AlipaySandbox(Sandbox):
         fault = self.fault(call, *self._accounts(fields, content))
 
         async def act() -> web.StreamResponse:
-            node = self._node(call, fields, content, fault)
+            asked = fields | {"_base": str(request.url.origin())}
+            node = self._node(call, asked, content, fault)
             raw = orjson.dumps(node)
             spoilt = fault is not None and fault.kind is FaultKind.BAD_SIGNATURE
             sign = (self._stranger if spoilt else self._signer).sign(raw)
@@ -284,6 +288,12 @@ class AlipaySandbox(Sandbox):
             raise Declined("CERTIFY_ID_NOT_EXIST")
         return {"passed": row["passed"] or "F"}
 
+    def _do_bill(self, fields: Doc, content: Doc, _fault: Fault | None) -> Doc:
+        found = self._bills.ask(merchant_of(fields), content, fields["_base"])
+        if found is None:
+            raise Declined("BILL_NOT_EXIST")
+        return found
+
     # Customers
 
     async def _customer_signs(self, request: web.Request) -> web.StreamResponse:
@@ -424,6 +434,7 @@ _ACCOUNT_FIELDS: Final = (
     "out_trade_no",
     "cert_no",
     "external_agreement_no",
+    "bill_date",
 )
 _AGREEMENT_FIELDS: Final = (
     "agreement_no",

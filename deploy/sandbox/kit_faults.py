@@ -26,6 +26,11 @@ class FaultKind(StrEnum):
     DUPLICATE = "duplicate"  # the notification is delivered twice
     REORDER = "reorder"  # reorder:MINUTES (30), the notification comes later than its successors
     DROP = "drop"  # the notification is never sent
+    # Of the files that rails make of their books; totals follow the rows unless they are wrong:
+    MISSING_LINE = "missing_line"  # the first row is left out
+    BROKEN_ROW = "broken_row"  # the first row cannot be read
+    UNKNOWN_NUMBER = "unknown_number"  # a row more, of a number nobody gave
+    WRONG_TOTAL = "wrong_total"  # the totals state one fen more
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ What customers do: ``POST /_sandbox/users/{openid}/sign`` ``{"extra_data": {...}
 Calls that fault scripts name: sign, apply (the request alone), pay (the request; declines become
 an asynchronous PAY_FAIL), query, query_contract, delete_contract, prenotice, fail_notice, refund,
 refund_result (decline:ABNORMAL or decline:CLOSED), query_refund, create, query_order, close,
-customer_pay, notify.  Accounts: openid, or the beginning of an order or contract number.
+customer_pay, notify, and those of ``wechatpay_bill``.  Accounts: openid, or the beginning of an
+order or contract number.
 """
 
 import re
@@ -27,6 +28,7 @@ from aiohttp import web
 from deploy.sandbox import keys
 from deploy.sandbox.kit import Doc, Fault, FaultKind, Options, Sandbox, json_body, json_reply, main
 from deploy.sandbox.wechatpay_bank import Declined, WechatBank
+from deploy.sandbox.wechatpay_bill import BillDesk
 from deploy.sandbox.wechatpay_shapes import (
     expiry,
     local_time,
@@ -66,6 +68,7 @@ _V3_CALLS: Final = (
     ("POST", "/v3/pay/transactions/jsapi", "create"),
     ("GET", "/v3/pay/transactions/out-trade-no/{out_trade_no}", "query_order"),
     ("POST", "/v3/pay/transactions/out-trade-no/{out_trade_no}/close", "close"),
+    ("GET", "/v3/bill/tradebill", "bill"),
 )
 _FORBIDDEN: Final = frozenset({"NOT_ENOUGH", "NO_AUTH", "RULE_LIMIT"})
 
@@ -83,6 +86,7 @@ class WechatPaySandbox(Sandbox):
         assert options.keys is not None
         self.bank = WechatBank(self.books, self.now, self.next_number)
         self._wire_clock = SystemClock()
+        self._bills = BillDesk(self, self._check_authorization)
         self._signer = RsaSigner(keys.private_pem(options.keys, "wechat-platform"))
         self._stranger = RsaSigner(keys.private_pem(options.keys, "nobody"))
         self._merchants = RsaVerifier(keys.public_pem(options.keys, "wechat-merchant"))
@@ -218,7 +222,8 @@ class WechatPaySandbox(Sandbox):
                 content = {"mchid": mchid, **(orjson.loads(body) if body else {})}
             except (ValueError, TypeError):
                 content = {"mchid": mchid}
-            content |= dict(request.match_info)
+            content = dict(request.query) | content | dict(request.match_info)
+            content["_base"] = str(request.url.origin())
             fault = self.fault(call, *self._accounts(content))
 
             async def act() -> web.StreamResponse:
@@ -293,6 +298,12 @@ class WechatPaySandbox(Sandbox):
 
     def _do_close(self, content: Doc, _fault: Fault | None) -> None:
         self.bank.close(content["mchid"], content["out_trade_no"])
+
+    def _do_bill(self, content: Doc, _fault: Fault | None) -> Doc:
+        found = self._bills.ask(content)
+        if found is None:
+            raise Declined("NO_STATEMENT_EXIST")
+        return found
 
     async def _finish_refund(self, payload: Doc) -> None:
         known = self.books.get("refunds", payload["key"])
@@ -454,7 +465,7 @@ class WechatPaySandbox(Sandbox):
         return [account for account in named if account]
 
 
-_NUMBERS: Final = ("out_trade_no", "out_refund_no", "contract_id", "contract_code")
+_NUMBERS: Final = ("out_trade_no", "out_refund_no", "contract_id", "contract_code", "bill_date")
 
 
 if __name__ == "__main__":
