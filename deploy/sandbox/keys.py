@@ -3,7 +3,8 @@ Keys of every party of the sandbox, made once: ``python -m deploy.sandbox.keys D
 
 A file that stands already is kept, so that the command may run before each start.  Private keys
 are PKCS#8 PEM ``<party>.pem`` with the public half in ``<party>.pub.pem``; symmetric secrets and
-the public names that go with them are in ``secrets.json``.
+the public names that go with them are in ``secrets.json``.  ``evidence`` is our own Ed25519 key,
+with which bundles of evidence are signed.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from typing import Final
 
 import orjson
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 PARTIES: Final = ("alipay-app", "alipay", "wechat-merchant", "wechat-platform", "nobody")
 """Our app at Alipay, Alipay, our merchant at WeChat Pay, WeChat Pay, and a stranger for tests."""
@@ -53,7 +54,9 @@ def make(directory: Path, *, bits: int = 2048) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for party in PARTIES:
         if not (directory / f"{party}.pem").exists():
-            _write_pair(directory, party, bits)
+            _write_pair(directory, party, rsa.generate_private_key(65537, bits))
+    if not (directory / "evidence.pem").exists():
+        _write_pair(directory, "evidence", ed25519.Ed25519PrivateKey.generate())
     file = directory / "secrets.json"
     known = orjson.loads(file.read_bytes()) if file.exists() else {}
     fresh = {name: _token(length) for name, length in _RANDOM.items() if name not in known}
@@ -76,8 +79,9 @@ def public_pem(directory: Path, party: str) -> str:
     return (directory / f"{party}.pub.pem").read_text()
 
 
-def _write_pair(directory: Path, party: str, bits: int) -> None:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+def _write_pair(
+    directory: Path, party: str, key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+) -> None:
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )

@@ -130,7 +130,7 @@ async def test_every_try_declined_ends_in_a_link_that_the_customer_pays(world):
         "staff_task",
         "extension",
     ]
-    assert [body["kind"] for body in world.said(TaskOpened)] == ["follow_up"]
+    assert [body["kind"] for body in world.said(TaskOpened)] == ["service_call"]
 
     # The second period fails as well: automatic charges rest.
     await world.live(days=25)

@@ -13,7 +13,9 @@ from services.billing.domain.instalment import (
     InstalmentMove,
     moved,
 )
+from services.billing.domain.task import Outcome
 from services.billing.store import agreements, history, instalments
+from services.billing.usecases.close_tasks import end_dunning
 from services.signing.contract import (
     AgreementActivated,
     AgreementCancelled,
@@ -67,6 +69,7 @@ async def _cancel_unpaid(
         one for one in await instalments.of_agreement(conn, agreement_id) if one.state in UNPAID
     ]
     await instalments.save(conn, [_cancelled(one) for one in unpaid])
+    await end_dunning(conn, [one.instalment_id for one in unpaid], Outcome.ENDED, now=now)
     return [
         Move(
             "instalment",

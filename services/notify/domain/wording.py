@@ -171,6 +171,17 @@ _SMS: Final = {
         "${merchant}：您的爱宠进入${stage}阶段，${plan}的商品将从下一期起相应调整，每期金额不变。"
         + _HELP,
     ),
+    "instalment.overdue.topup": (
+        "充值提醒",
+        "${merchant}：${plan}第${seq}/${periods}期${amount}元尚未充值到您的宠物钱包，本期暂不发货，"
+        "您不欠任何费用。可打开小程序用付款码${pay}充值，也可在“我的套餐”申请延期、暂停或终止，"
+        + _HELP,
+    ),
+    "instalment.overdue.demand": (
+        "付款通知",
+        "${merchant}：${plan}第${seq}/${periods}期${amount}元已到期${days}天未付。请在收到本通知后15天内用付款码${pay}支付；"
+        "对金额有异议、有困难或希望调解，可在小程序提出，我们会先与您协商，" + _HELP,
+    ),
 }
 
 _SUBJECT: Final = Field("套餐", "thing1", "${plan}")
@@ -247,6 +258,14 @@ _MINI: Final[dict[str, tuple[str, tuple[Field, ...]]]] = {
     "instalment.overdue.extension": (
         "pages/pay/index?code=${pay}",
         (_SUBJECT, _PERIOD, _AMOUNT, _note("已发7天延期券，期间无费用")),
+    ),
+    "instalment.overdue.topup": (
+        "pages/pay/index?code=${pay}",
+        (_SUBJECT, _PERIOD, _AMOUNT, _note("尚未充值，可充值或申请延期")),
+    ),
+    "instalment.overdue.demand": (
+        "pages/pay/index?code=${pay}",
+        (_SUBJECT, _PERIOD, _AMOUNT, _note("请15天内支付，有异议可协商")),
     ),
     "instalment.overdue.lawful_procedure": (
         "pages/pay/index?code=${pay}",

@@ -33,7 +33,8 @@ RAIL_NAMES: Final = {"alipay": "支付宝", "wechatpay": "微信支付"}
 
 SILENT_RUNGS: Final = frozenset({"staff_task"})
 """Rungs on which a person calls; the customer gets no message."""
-SPOKEN_RUNGS: Final = frozenset({"reminder", "extension", "lawful_procedure"})
+SPOKEN_RUNGS: Final = frozenset({"reminder", "topup", "extension", "demand", "lawful_procedure"})
+"""What there are words for; ``topup`` is a reminder where nothing is owed (rule X18)."""
 
 
 class _Instalment(Protocol):
@@ -166,10 +167,11 @@ def instalment_overdue(event: InstalmentOverdue) -> Iterator[Wanted]:
     """Remind, once for each rung; a rung nobody has words for is a plain reminder."""
     if event.rung in SILENT_RUNGS:
         return
-    rung = event.rung if event.rung in SPOKEN_RUNGS else "reminder"
+    words = event.text or event.rung
+    words = words if words in SPOKEN_RUNGS else "reminder"
     yield _about_instalment(
         event,
-        f"instalment.overdue.{rung}",
+        f"instalment.overdue.{words}",
         cause=f"instalment.overdue.{event.rung}.{event.days_late}",
         cause_id=event.instalment_id,
         pay_url=event.pay_url,
