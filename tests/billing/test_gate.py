@@ -58,6 +58,8 @@ LEGS: dict[Refusal, dict[str, Any]] = {
         "agreement": an_agreement(signed_at=NOW - timedelta(hours=167, minutes=59))
     },
     Refusal.INSTALMENT_SETTLED: {"instalment": an_instalment(state=InstalmentState.PAID)},
+    Refusal.DOWN_PAYMENT: {"instalment": replace(an_instalment(), seq=0)},
+    Refusal.NOTHING_TO_CHARGE: {"instalment": replace(an_instalment(), amount_fen=0)},
     Refusal.ATTEMPT_UNCLEAR: {"open_elsewhere": True},
     Refusal.TRIES_USED_UP: {"instalment": an_instalment(auto_tries=3, first_tried_at=NOW)},
     Refusal.MANDATE_MISSING: {"mandate": None},

@@ -87,7 +87,9 @@ class BillingWorld:
         """Sign agreement number *n*, its mandate at the simulated rail included."""
         signing = a_signing(n, rail=rail, **terms)
         payer = payer or (BUYER if rail is Rail.ALIPAY else OPENID)
-        no = self._sign_at_rail(n, rail, payer, signing.instalments[0].due_on)
+        no = self._sign_at_rail(
+            n, rail, payer, next(one.due_on for one in signing.instalments if one.seq)
+        )
         await self.hear(a_merchant(n=signing.merchant_id))
         await self.hear(a_mandate(n, rail=rail, rail_agreement_no=no, payer_no=payer))
         await self.hear(signing)

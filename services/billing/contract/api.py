@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from services.signing.contract import SignedLine
 from shared.web import Body, PageQuery, PositiveFen, View
 
 
@@ -17,6 +18,7 @@ class InstalmentView(View):
     seq: int
     periods: int
     amount_fen: int
+    bonus_fen: int = Field(description="What the merchant gives beside the amount.")
     due_on: date = Field(description="The day that was signed.")
     charge_on: date = Field(description="The day on which it is charged.")
     charge_at: datetime
@@ -59,6 +61,7 @@ class AttemptView(View):
     kind: str
     rail: str
     amount_fen: int
+    penalty_fen: int
     state: str
     surplus: bool
     failure_class: str | None
@@ -105,6 +108,7 @@ class StoryView(View):
     """Everything on record about one instalment, each part oldest first."""
 
     instalment: InstalmentView
+    lines: list[SignedLine] = Field(description="What the amount is made of.")
     notices: list[NoticeView]
     refusals: list[RefusalView]
     attempts: list[AttemptView]
@@ -113,10 +117,16 @@ class StoryView(View):
 
 
 class PayLinkView(View):
-    """Where the customer can pay an instalment himself; the link never changes."""
+    """
+    Where the customer can pay an instalment himself; the link never changes.
+
+    ``amount_fen`` is due now: ``base_fen`` and, where being late costs, ``penalty_fen``.
+    """
 
     instalment_id: UUID
     amount_fen: int
+    base_fen: int
+    penalty_fen: int
     state: str
     token: str
     pay_url: str
@@ -138,6 +148,7 @@ class PaymentView(View):
     trade_no: str
     rail: str
     amount_fen: int
+    penalty_fen: int
     expires_at: datetime
     client: dict[str, object]
 

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Final, assert_never
 from uuid import UUID
 
+from services.billing.domain.overdue_penalty import PenaltyTerms
+
 
 class AgreementState(StrEnum):
     """Where an agreement stands."""
@@ -55,6 +57,16 @@ class Agreement:
     holds: tuple[str, ...] = ()
     plan_on: date | None = None
     fully_paid_at: datetime | None = None
+    penalty_ppm_per_day: int = 0
+    penalty_grace_days: int = 0
+    penalty_cap_per_mille: int = 0
+
+    @property
+    def penalty_terms(self) -> PenaltyTerms:
+        """Return what being late costs by the contract."""
+        return PenaltyTerms(
+            self.penalty_ppm_per_day, self.penalty_grace_days, self.penalty_cap_per_mille
+        )
 
 
 class AgreementMove(StrEnum):

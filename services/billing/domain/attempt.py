@@ -90,6 +90,8 @@ class Attempt:
     paid_at: datetime | None = None
     client: Mapping[str, object] | None = None
     """What the mini-program needs to let the customer pay; for ``pay_now`` only."""
+    penalty_fen: int = 0
+    """The part of the amount that being late costs, frozen when the payment was opened."""
 
 
 def settle(attempt: Attempt, finding: Finding, *, now: datetime, next_query_s: int) -> Attempt:

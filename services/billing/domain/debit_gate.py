@@ -37,6 +37,8 @@ class Refusal(StrEnum):
     AGREEMENT_COOLING_OFF = "agreement_cooling_off"
     TOO_SOON_AFTER_SIGNING = "too_soon_after_signing"
     INSTALMENT_SETTLED = "instalment_settled"
+    DOWN_PAYMENT = "down_payment"
+    NOTHING_TO_CHARGE = "nothing_to_charge"
     ATTEMPT_UNCLEAR = "attempt_unclear"
     TRIES_USED_UP = "tries_used_up"
     MANDATE_MISSING = "mandate_missing"
@@ -109,6 +111,39 @@ def refusals(facts: GateFacts) -> tuple[Refusal, ...]:
     )
 
 
+ONLY_FOR_CHARGES: Final = frozenset(
+    {
+        Refusal.NOTHING_TO_CHARGE,
+        Refusal.ATTEMPT_UNCLEAR,
+        Refusal.TRIES_USED_UP,
+        Refusal.MANDATE_MISSING,
+        Refusal.MANDATE_NOT_ACTIVE,
+        Refusal.MANDATE_CEILING,
+        Refusal.PAYEE_FOREIGN,
+        Refusal.RAIL_CEILING,
+        Refusal.NOTICE_120H_MISSING,
+        Refusal.NOTICE_48H_MISSING,
+        Refusal.NOTICE_UNDELIVERED,
+        Refusal.NOTICE_OF_RAIL_MISSING,
+        Refusal.DAY_PASSED,
+        Refusal.PLAN_ELSEWHERE,
+        Refusal.RAIL_HOURS,
+        Refusal.OUTSIDE_HOURS,
+        Refusal.CHARGED_TODAY,
+        Refusal.PREVIOUS_UNFULFILLED,
+        Refusal.RISK_PAUSED,
+        Refusal.GUARANTEE_SHORT,
+        Refusal.RAIL_RESTING,
+    }
+)
+"""What protects a customer's money, or the rail; nobody's is at stake in a free month."""
+
+
+def grant_refusals(facts: GateFacts) -> tuple[Refusal, ...]:
+    """Return every reason why this free month may not be given now; none means that it may."""
+    return tuple(reason for reason in refusals(facts) if reason not in ONLY_FOR_CHARGES)
+
+
 def _agreement(facts: GateFacts) -> list[Refusal]:
     agreement, found = facts.agreement, []
     if agreement.state is AgreementState.COOLING_OFF:
@@ -129,6 +164,10 @@ def _instalment(facts: GateFacts) -> list[Refusal]:
     chargeable = UNPAID if facts.repeated else CHARGEABLE
     if instalment.state not in chargeable:
         found.append(Refusal.INSTALMENT_SETTLED)
+    if instalment.is_down_payment:
+        found.append(Refusal.DOWN_PAYMENT)
+    if instalment.is_free:
+        found.append(Refusal.NOTHING_TO_CHARGE)
     if facts.open_elsewhere:
         found.append(Refusal.ATTEMPT_UNCLEAR)
     if instalment.auto_tries > RETRIES and not facts.repeated:

@@ -40,7 +40,7 @@ class NothingToPay(Conflict):
 
 
 class AmountDiffers(Rejected):
-    """An instalment is paid as a whole; the facts name the exact amount due."""
+    """An instalment is paid as a whole; the facts name what is due, and its base and penalty."""
 
     code = "amount-differs"
 
@@ -49,6 +49,12 @@ class PaymentRefused(Conflict):
     """The rail does not open a payment for this instalment now."""
 
     code = "payment-refused"
+
+
+class LinesDiffer(Rejected):
+    """The lines of a signed instalment do not make its amount."""
+
+    code = "lines-differ"
 
 
 class MoveForbidden(Conflict):

@@ -38,7 +38,7 @@ def action(reasons: Collection[Refusal]) -> GateAction:
 
 def _action(reason: Refusal) -> GateAction:
     match reason:
-        case Refusal.AGREEMENT_ENDED | Refusal.INSTALMENT_SETTLED:
+        case Refusal.AGREEMENT_ENDED | Refusal.INSTALMENT_SETTLED | Refusal.NOTHING_TO_CHARGE:
             return GateAction.DROP
         case (
             Refusal.ON_HOLD
@@ -48,7 +48,8 @@ def _action(reason: Refusal) -> GateAction:
         ):
             return GateAction.HOLD
         case (
-            Refusal.MANDATE_MISSING
+            Refusal.DOWN_PAYMENT
+            | Refusal.MANDATE_MISSING
             | Refusal.MANDATE_NOT_ACTIVE
             | Refusal.MANDATE_CEILING
             | Refusal.PAYEE_FOREIGN

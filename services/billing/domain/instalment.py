@@ -32,6 +32,7 @@ class InstalmentMove(StrEnum):
     COLLECT = "collect"  # an automatic attempt has started
     TRY_AGAIN = "try_again"  # an attempt failed; another follows
     GIVE_UP = "give_up"  # no automatic try is left
+    GRANT = "grant"  # a free month has come
     POSTPONE = "postpone"  # a new charge date, with notices of its own
     PAY = "pay"  # the money is there
     CANCEL = "cancel"  # the agreement ended
@@ -72,6 +73,18 @@ class Instalment:
     extended_until: date | None = None
     charge_id: UUID | None = None
     paid_at: datetime | None = None
+    bonus_fen: int = 0
+    """What the merchant gives beside the amount; it reaches the pet wallet as bonus."""
+
+    @property
+    def is_down_payment(self) -> bool:
+        """Return whether only the customer pays this, by a link, never by itself."""
+        return self.seq == 0
+
+    @property
+    def is_free(self) -> bool:
+        """Return whether this is granted on its day and never charged."""
+        return self.amount_fen == 0
 
 
 _State = InstalmentState
@@ -108,6 +121,7 @@ _MOVES: Final = {
     InstalmentMove.POSTPONE: (CHARGEABLE, _State.SCHEDULED),
     # Money that arrives after the end of an agreement is still this period's money.
     InstalmentMove.PAY: (UNPAID | {_State.CANCELLED, _State.WAIVED}, _State.PAID),
+    InstalmentMove.GRANT: (CHARGEABLE, _State.PAID),
     InstalmentMove.CANCEL: (UNPAID, _State.CANCELLED),
     InstalmentMove.REFUND_PART: (_WITH_MONEY_LEFT, _State.PARTLY_REFUNDED),
     InstalmentMove.REFUND_ALL: (_WITH_MONEY_LEFT, _State.REFUNDED),

@@ -54,7 +54,7 @@ def postpone(
     plan_on = max(plan_day(day, max(permission.charge_days)), agreement.plan_on or day)
     for other in unpaid:
         periods = other.seq - instalment.seq
-        if periods <= 0:
+        if periods <= 0 or other.is_free:
             continue
         opens = month_day(plan_on, periods, day=plan_on.day) + timedelta(days=window.first_day)
         if other.charge_on < opens:

@@ -16,7 +16,7 @@ def trade_no(agreement_id: UUID, seq: int, attempt_no: int) -> str:
     Raises:
         ValueError: *seq* or *attempt_no* does not fit.
     """
-    if not (1 <= seq <= SEQ_MAX and 1 <= attempt_no <= ATTEMPT_MAX):
+    if not (0 <= seq <= SEQ_MAX and 1 <= attempt_no <= ATTEMPT_MAX):
         raise ValueError(f"No trade number for period {seq}, attempt {attempt_no}")
     return f"YF{_base36(agreement_id.int, _UUID_WIDTH)}{_base36(seq, 2)}{_base36(attempt_no, 3)}"
 

@@ -38,7 +38,7 @@ async def list_instalments(
             conn,
             call.tenant_id,
             agreement_id,
-            after_seq=seen[0] if seen else 0,
+            after_seq=seen[0] if seen else -1,
             limit=query.limit + 1,
         )
     if not rows and seen is None:
@@ -76,6 +76,7 @@ async def explain(call: Call[Deps], instalment_id: UUID) -> StoryView:
         story = await explain_instalment(conn, call.tenant_id, instalment_id)
     return StoryView(
         instalment=InstalmentView.model_validate(story.instalment),
+        lines=story.lines,
         notices=[NoticeView.model_validate(dict(row)) for row in story.notices],
         refusals=[RefusalView.model_validate(dict(row)) for row in story.refusals],
         attempts=[AttemptView.model_validate(one) for one in story.attempts],

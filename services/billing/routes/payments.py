@@ -19,7 +19,8 @@ from services.billing.domain.errors import (
 )
 from services.billing.domain.instalment import UNPAID
 from services.billing.routes.table import api
-from services.billing.store import instalments
+from services.billing.store import agreements, instalments
+from services.billing.usecases.owed_now import owed_now
 from services.billing.usecases.pay_now import PaymentUnclear, pay_now
 from shared.web import Call
 
@@ -34,11 +35,15 @@ async def make_pay_link(call: Call[Deps], instalment_id: UUID) -> PayLinkView:
     """Return the link by which the customer can pay this instalment: early, due or overdue."""
     async with call.deps.db.connection() as conn:
         found = await instalments.find(conn, call.tenant_id, instalment_id)
-    if found.state not in UNPAID:
+        (agreement,) = await agreements.by_ids(conn, [found.agreement_id])
+        owed = await owed_now(conn, found, agreement, now=call.deps.clock.now())
+    if found.state not in UNPAID or found.is_free:
         raise NothingToPay("Nothing is to be paid here.", state=found.state.value)
     return PayLinkView(
         instalment_id=found.instalment_id,
-        amount_fen=found.amount_fen,
+        amount_fen=owed.amount_fen,
+        base_fen=owed.base_fen,
+        penalty_fen=owed.penalty_fen,
         state=found.state.value,
         token=found.pay_token,
         pay_url=call.deps.terms.pay_url_base + found.pay_token,
@@ -73,6 +78,7 @@ async def start_payment(call: Call[Deps], token: str, body: NewPayment) -> Payme
         trade_no=payment.attempt.trade_no,
         rail=payment.attempt.rail,
         amount_fen=payment.attempt.amount_fen,
+        penalty_fen=payment.attempt.penalty_fen,
         expires_at=payment.attempt.expires_at,
         client=payment.client,
     )

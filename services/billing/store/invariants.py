@@ -14,6 +14,25 @@ async def broken(conn: Connection, *, stuck_before: datetime) -> list[tuple[str,
           FROM instalments AS i
           LEFT JOIN attempts AS a ON a.attempt_id = i.charge_id AND a.state = 'succeeded'
          WHERE i.state IN ('paid', 'partly_refunded', 'refunded') AND a.attempt_id IS NULL
+           AND i.amount_fen > 0
+        UNION ALL
+        SELECT 'charge_differs', a.attempt_id
+          FROM instalments AS i
+          JOIN attempts AS a ON a.attempt_id = i.charge_id
+         WHERE a.amount_fen - a.penalty_fen <> i.amount_fen
+        UNION ALL
+        SELECT 'lines_differ', i.instalment_id
+          FROM instalments AS i
+          LEFT JOIN instalment_lines AS l USING (instalment_id)
+         GROUP BY i.instalment_id
+        HAVING coalesce(sum(l.amount_fen), -1) <> i.amount_fen
+            OR -coalesce(sum(l.amount_fen) FILTER (WHERE l.kind IN
+                ('discount', 'free_month', 'first_month_half')), 0) <> i.bonus_fen
+        UNION ALL
+        SELECT 'down_payment_charged', a.attempt_id
+          FROM attempts AS a
+          JOIN instalments AS i USING (instalment_id)
+         WHERE a.kind = 'automatic' AND (i.seq = 0 OR i.amount_fen = 0)
         UNION ALL
         SELECT 'charge_without_payment', a.attempt_id
           FROM attempts AS a
@@ -42,7 +61,8 @@ async def broken(conn: Connection, *, stuck_before: datetime) -> list[tuple[str,
           FROM agreements AS g
           JOIN instalments AS i USING (agreement_id)
          GROUP BY g.agreement_id
-        HAVING sum(i.amount_fen) <> g.total_fen OR count(*) <> g.periods
+        HAVING sum(i.amount_fen) <> g.total_fen
+            OR count(*) FILTER (WHERE i.seq > 0) <> g.periods
         UNION ALL
         SELECT 'attempt_stuck', attempt_id
           FROM attempts

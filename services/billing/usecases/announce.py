@@ -168,7 +168,7 @@ async def open_task(
 
 
 def _collected(case: Case, now: datetime) -> Event:
-    attempt, agreement = case.attempt, case.agreement
+    attempt, agreement, down = case.attempt, case.agreement, case.instalment.is_down_payment
     return ChargeCollected(
         event_id=derived_id("collected", attempt.attempt_id),
         occurred_at=now,
@@ -178,10 +178,12 @@ def _collected(case: Case, now: datetime) -> Event:
         trade_no=attempt.trade_no,
         rail_trade_no=attempt.rail_trade_no or "",
         source=attempt.kind.value,
-        hold_fen=agreement.hold_fen,
-        auto_ship=agreement.auto_ship,
+        hold_fen=0 if down else agreement.hold_fen,
+        auto_ship=agreement.auto_ship and not down,
         collected_at=attempt.paid_at or now,
-        **of_instalment(case.instalment),
+        bonus_fen=case.instalment.bonus_fen,
+        penalty_fen=attempt.penalty_fen,
+        **(of_instalment(case.instalment) | {"amount_fen": attempt.amount_fen}),
     )
 
 

@@ -24,7 +24,7 @@ from services.billing.domain.charge_calendar import (
     next_slot,
     plan_day,
 )
-from services.billing.domain.debit_gate import GateFacts, Refusal, refusals
+from services.billing.domain.debit_gate import GateFacts, Refusal, grant_refusals, refusals
 from services.billing.domain.findings import Finding, Unclear
 from services.billing.domain.gate_action import GateAction, action
 from services.billing.domain.history import Actor, Move
@@ -36,6 +36,11 @@ from services.billing.domain.trade_no import trade_no
 from services.billing.store import agreements, attempts, history, instalments, rests
 from services.billing.usecases import announce
 from services.billing.usecases.gather_facts import gather_facts
+from services.billing.usecases.grant_free_month import (
+    granted,
+    granted_event,
+    tell_if_all_is_paid,
+)
 from services.billing.usecases.settle_charge import Learned, settle_charges
 from shared import outbox
 from shared.calendar import day_in_china
@@ -78,6 +83,8 @@ class _Run:
     refused: list[tuple[Instalment, Sequence[Refusal], GateAction]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     plans: list[PlanMove] = field(default_factory=list)
+    granted: set[UUID] = field(default_factory=set)
+    """Agreements of which a free month was given."""
 
 
 async def attempt_due_charges(deps: Deps) -> int:
@@ -126,6 +133,7 @@ async def claim_charges(deps: Deps) -> _Run:
             await attempts.add(conn, run.attempts)
         await history.add(conn, run.moves)
         await history.add_refusals(conn, run.refused, now=run.now)
+        run.events += await tell_if_all_is_paid(conn, sorted(run.granted), now=run.now)
         await outbox.add(conn, *run.events)
     return run
 
@@ -165,11 +173,14 @@ async def record_answers(deps: Deps, learned: Sequence[Learned]) -> None:
 
 
 async def _decide(conn: Connection, run: _Run, facts: GateFacts, busy: set[UUID]) -> None:
-    reasons = refusals(facts)
-    what, instalment = action(reasons), facts.instalment
+    instalment = facts.instalment
+    reasons = grant_refusals(facts) if instalment.is_free else refusals(facts)
+    what = action(reasons)
     if what is not GateAction.CHARGE:
         run.refused.append((instalment, reasons, what))
     match what:
+        case GateAction.CHARGE if instalment.is_free:
+            _grant(run, facts)
         case GateAction.CHARGE:
             busy.add(instalment.agreement_id)
             _start(run, facts)
@@ -188,6 +199,13 @@ async def _decide(conn: Connection, run: _Run, facts: GateFacts, busy: set[UUID]
             await _follow_plan(conn, run, facts, reasons)
         case _:
             assert_never(what)
+
+
+def _grant(run: _Run, facts: GateFacts) -> None:
+    after = granted(facts.instalment, now=run.now)
+    _change(run, facts.instalment, after, ("free_month",))
+    run.events.append(granted_event(after, facts.agreement, now=run.now))
+    run.granted.add(after.agreement_id)
 
 
 def _start(run: _Run, facts: GateFacts) -> None:
@@ -217,6 +235,7 @@ def new_attempt(
     *,
     now: datetime,
     life: timedelta = ATTEMPT_LIFE,
+    penalty_fen: int = 0,
 ) -> Attempt:
     """Return the next attempt of *instalment*, as it is written before the rail is asked."""
     number = instalment.tries + 1
@@ -233,7 +252,7 @@ def new_attempt(
         kind=kind,
         rail=mandate.rail,
         product=mandate.product,
-        amount_fen=instalment.amount_fen,
+        amount_fen=instalment.amount_fen + penalty_fen,
         rail_agreement_no=mandate.rail_agreement_no,
         payer_no=mandate.payer_no,
         payee_no=mandate.payee_no,
@@ -243,12 +262,15 @@ def new_attempt(
         created_at=now,
         expires_at=now + life,
         query_at=now + ANSWER_WAIT,
+        penalty_fen=penalty_fen,
     )
 
 
 def describe(plan_name: str, instalment: Instalment) -> str:
     """Return what the customer reads at the rail; rails forbid some signs and long titles."""
     clean = "".join(sign for sign in plan_name if sign.isalnum() or sign in " ·-")[:24]
+    if instalment.is_down_payment:
+        return f"{clean} 首付款"
     return f"{clean} 第{instalment.seq}期共{instalment.periods}期"
 
 
@@ -292,6 +314,8 @@ def _give_up(run: _Run, facts: GateFacts, reasons: Sequence[Refusal]) -> None:
     instalment, base = facts.instalment, run.deps.terms.pay_url_base
     after = give_up(instalment, now=run.now, ladder=run.deps.terms.ladder)
     _change(run, instalment, after, reasons)
+    if instalment.is_down_payment:
+        return  # nobody tried to charge it; the ladder tells the customer that it is late
     run.events.append(
         announce.exhausted(after, facts.agreement, reasons[0], now=run.now, pay_url_base=base)
     )

@@ -6,7 +6,8 @@ from uuid import UUID
 from services.billing.domain.attempt import Attempt
 from services.billing.domain.instalment import Instalment
 from services.billing.domain.refund import Refund
-from services.billing.store import attempts, history, instalments, notices, refunds
+from services.billing.store import attempts, history, instalments, lines, notices, refunds
+from services.signing.contract import SignedLine
 from shared.db import Connection, Row
 
 
@@ -15,6 +16,7 @@ class Story:
     """Everything on record about one instalment, each part oldest first."""
 
     instalment: Instalment
+    lines: list[SignedLine]
     notices: list[Row]
     refusals: list[Row]
     attempts: list[Attempt]
@@ -32,6 +34,7 @@ async def explain_instalment(conn: Connection, merchant_id: UUID, instalment_id:
     instalment = await instalments.find(conn, merchant_id, instalment_id)
     return Story(
         instalment,
+        await lines.of_instalment(conn, instalment_id),
         await notices.story(conn, instalment_id),
         await history.refusals_of(conn, instalment_id),
         await attempts.of_instalment(conn, instalment_id),

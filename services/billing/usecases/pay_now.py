@@ -19,6 +19,7 @@ from services.billing.domain.instalment import UNPAID, Instalment
 from services.billing.gateways.rail import NotOpened, Opened
 from services.billing.store import agreements, attempts, history, instalments, mandates
 from services.billing.usecases.attempt_due_charges import new_attempt
+from services.billing.usecases.owed_now import Owed, owed_now
 from services.billing.usecases.settle_charge import Learned, settle_charges
 from shared.errors import TryLater
 from shared.rails.classes import FailureClass
@@ -46,6 +47,8 @@ class Payment:
 async def pay_now(deps: Deps, token: str, *, amount_fen: int | None) -> Payment:
     """
     Open a payment of the whole instalment; the same link gives the same open payment.
+
+    What being late costs is part of it, as it stands at this moment; it grows no further.
 
     Raises:
         PayLinkUnknown: There is no such link.
@@ -77,10 +80,12 @@ async def _prepare(deps: Deps, token: str, amount_fen: int | None) -> Attempt:
         found = await instalments.find_by_token(conn, token)
         agreement = await agreements.lock(conn, found.agreement_id)
         (instalment,) = await instalments.by_ids(conn, [found.instalment_id])
-        _require_payable(instalment, amount_fen)
+        _require_unpaid(instalment)
         standing = (await attempts.open_of(conn, [found.instalment_id])).get(found.instalment_id)
         if standing is not None:
-            return _same_or_busy(standing, now=now)
+            return _same_or_busy(standing, amount_fen, now=now)
+        owed = await owed_now(conn, instalment, agreement, now=now)
+        _require_exact(owed, amount_fen)
         granted = await mandates.newest(conn, [found.agreement_id])
         mandate = granted.get(found.agreement_id)
         if mandate is None:
@@ -93,6 +98,7 @@ async def _prepare(deps: Deps, token: str, amount_fen: int | None) -> Attempt:
                 agreement.plan_name,
                 now=now,
                 life=PAYMENT_LIFE,
+                penalty_fen=owed.penalty_fen,
             ),
             query_at=now + FIRST_QUERY,
         )
@@ -116,20 +122,29 @@ async def _prepare(deps: Deps, token: str, amount_fen: int | None) -> Attempt:
     return attempt
 
 
-def _require_payable(instalment: Instalment, amount_fen: int | None) -> None:
-    if instalment.state not in UNPAID:
+def _require_unpaid(instalment: Instalment) -> None:
+    if instalment.state not in UNPAID or instalment.is_free:
         raise NothingToPay("Nothing is to be paid here.", state=instalment.state.value)
-    if amount_fen is not None and amount_fen != instalment.amount_fen:
+
+
+def _require_exact(owed: Owed, amount_fen: int | None) -> None:
+    if amount_fen is not None and amount_fen != owed.amount_fen:
         raise AmountDiffers(
-            "An instalment is paid as a whole.", amount_due_fen=instalment.amount_fen
+            "An instalment is paid as a whole.",
+            amount_due_fen=owed.amount_fen,
+            base_fen=owed.base_fen,
+            penalty_fen=owed.penalty_fen,
         )
 
 
-def _same_or_busy(standing: Attempt, *, now: datetime) -> Attempt:
+def _same_or_busy(standing: Attempt, amount_fen: int | None, *, now: datetime) -> Attempt:
+    """Return the payment that stands; what it asks was frozen when it was opened."""
     if standing.kind is AttemptKind.AUTOMATIC:
         raise ChargeUnderWay("A charge is under way.", charge_since=standing.created_at)
     if standing.expires_at <= now:
         raise ChargeUnderWay("The last payment is being closed.", try_again_in_s=60)
+    late_fen = standing.penalty_fen
+    _require_exact(Owed(standing.amount_fen - late_fen, late_fen), amount_fen)
     return standing
 
 
