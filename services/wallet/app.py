@@ -2,14 +2,18 @@
 
 from services.wallet.consumers import CONSUMERS
 from services.wallet.contract import (
+    DepositShort,
+    DepositSufficient,
     HoldCaptured,
     HoldPlaced,
     HoldReleased,
     InstalmentFunded,
+    PayoutSettled,
     RedemptionBooked,
     RedemptionFellShort,
     RedemptionReturned,
     RefundRequested,
+    StatementIssued,
 )
 from services.wallet.deps import Deps, open_deps
 from services.wallet.jobs import JOBS
@@ -25,13 +29,17 @@ SERVICE: Service[WalletSettings, Deps] = Service(
     jobs=JOBS,
     open_deps=open_deps,
     says=(
+        DepositShort,
+        DepositSufficient,
         HoldCaptured,
         HoldPlaced,
         HoldReleased,
         InstalmentFunded,
+        PayoutSettled,
         RedemptionBooked,
         RedemptionFellShort,
         RedemptionReturned,
         RefundRequested,
+        StatementIssued,
     ),
 )

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from datetime import timedelta
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, SecretStr
@@ -21,6 +22,16 @@ class WalletSettings(ServiceSettings):
     """The platform's share of each parcel, in thousandths."""
     supplier: str = Field(default="warehouse", pattern=r"^[a-z0-9_-]{1,40}$")
     """Who supplies the goods of a parcel: names the account ``supplier:{supplier}:payable``."""
+    keys_dir: Path | None = None
+    """Holds ``secrets.json`` with our accounts at the payout channel and the advance partner."""
+    payout_url: str | None = None
+    """The licensed payout channel; unset: none is contracted, payouts wait."""
+    factor_url: str | None = None
+    """The licensed partner for advances; unset: none is contracted, there are no advances."""
+    partner_name: str = Field(default="factor", pattern=r"^[a-z0-9_-]{1,40}$")
+    """Names the account ``partner:{name}:payable``."""
+    supplier_account_ref: str = ""
+    """The channel's token of the supplier's bank account; empty: it is not paid from here."""
     index_key: SecretStr
     """The service's own secret; the key that signs redemption codes is derived from it."""
     redemption_minutes: int = Field(default=5, ge=1, le=60)

@@ -1,5 +1,6 @@
 """What wallet tells the others."""
 
+from datetime import date
 from typing import ClassVar
 from uuid import UUID
 
@@ -114,3 +115,61 @@ class RedemptionReturned(_RedemptionEvent):
     subject: ClassVar[str] = "wallet.redemption.returned.v1"
 
     bonus_fen: int
+
+
+class StatementIssued(Event):
+    """A merchant's day or month is closed; amounts in fen, ``digest`` covers all of it."""
+
+    subject: ClassVar[str] = "wallet.statement.issued.v1"
+    about: ClassVar[str] = "merchant_id"
+
+    statement_id: UUID
+    merchant_id: UUID
+    period: str
+    from_day: date
+    to_day: date
+    collected_fen: int
+    delivered_fen: int
+    platform_fee_fen: int
+    supply_cost_fen: int
+    rail_fee_fen: int
+    advance_repaid_fen: int
+    refunded_fen: int
+    paid_out_fen: int
+    opening_fen: int
+    payable_fen: int
+    digest: str
+
+
+class _DepositEvent(Event):
+    about: ClassVar[str] = "merchant_id"
+
+    merchant_id: UUID
+    required_fen: int
+    kept_fen: int
+
+
+class DepositShort(_DepositEvent):
+    """A merchant's guarantee deposit is less than required: no new signings, no charges."""
+
+    subject: ClassVar[str] = "wallet.deposit.short.v1"
+
+
+class DepositSufficient(_DepositEvent):
+    """A merchant's guarantee deposit is as high as required again."""
+
+    subject: ClassVar[str] = "wallet.deposit.sufficient.v1"
+
+
+class PayoutSettled(Event):
+    """A payout reached its beneficiary, or failed and its money is back; told once."""
+
+    subject: ClassVar[str] = "wallet.payout.settled.v1"
+    about: ClassVar[str] = "merchant_id"
+
+    payout_id: UUID
+    merchant_id: UUID
+    beneficiary: str
+    amount_fen: int
+    succeeded: bool
+    failure: str | None

@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from uuid import UUID
 
 from services.wallet.contract.merchant_states import AdvanceState
-from services.wallet.domain.errors import AdvanceNotOpen, AdvanceNotCovered
+from services.wallet.domain.errors import AdvanceNotCovered, AdvanceNotOpen
 from services.wallet.domain.order import Answer, Verdict, next_look
 from shared.money import share_of
 
@@ -60,9 +60,7 @@ class Advance:
         return self.advance_id.hex
 
 
-def require_covered(
-    amount_fen: int, *, delivered_fen: int, taken_fen: int, per_mille: int
-) -> None:
+def require_covered(amount_fen: int, *, delivered_fen: int, taken_fen: int, per_mille: int) -> None:
     """
     Let *amount_fen* pass if delivered receivables cover it beside *taken_fen*.
 
@@ -121,9 +119,7 @@ def hear(advance: Advance, answer: Answer, *, today: date, now: datetime) -> Adv
                 drawn_at=now,
             )
         case Verdict.REFUSED:
-            return replace(
-                advance, state=AdvanceState.REFUSED, next_at=None, failure=answer.reason
-            )
+            return replace(advance, state=AdvanceState.REFUSED, next_at=None, failure=answer.reason)
         case Verdict.UNSEEN:
             return replace(advance, state=AdvanceState.DRAWING, next_at=_later(advance, now))
         case Verdict.PENDING | Verdict.UNKNOWN:

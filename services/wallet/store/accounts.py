@@ -113,3 +113,27 @@ async def page(
         limit,
     )
     return [Account(**{**row, "normal_side": Side(row["normal_side"])}) for row in rows]
+
+
+async def of_suppliers(conn: Connection, merchant_id: UUID) -> list[tuple[str, int]]:
+    """Return a merchant's suppliers' accounts and what each is owed in fen, the most first."""
+    rows = await conn.fetch(
+        """
+        SELECT code, balance_fen FROM accounts
+         WHERE merchant_id = $1 AND code LIKE 'supplier:%' AND balance_fen > 0
+         ORDER BY balance_fen DESC, code
+        """,
+        merchant_id,
+    )
+    return [(row["code"], row["balance_fen"]) for row in rows]
+
+
+async def merchants_with_money(conn: Connection) -> list[UUID]:
+    """Return the merchants who have money at the supervised account, in order."""
+    rows = await conn.fetch(
+        """
+        SELECT merchant_id FROM accounts
+         WHERE code = 'supervised' AND balance_fen > 0 ORDER BY merchant_id
+        """
+    )
+    return [row["merchant_id"] for row in rows]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from services.wallet.store import merchant_proofs
 from shared.db import Connection
 
 
@@ -16,6 +17,14 @@ class Difference:
     about: str
     stands_fen: int
     should_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much one merchant's books hold."""
+
+    accounts: int
+    transfers: int
 
 
 _CHECKS: Final = {
@@ -177,6 +186,19 @@ _CHECKS: Final = {
 }
 
 
+async def size(conn: Connection, merchant_id: UUID) -> Size:
+    """Return how many accounts and transfers one merchant has."""
+    row = await conn.fetchrow(
+        """
+        SELECT (SELECT count(*) FROM accounts WHERE merchant_id = $1) AS accounts,
+               (SELECT count(*) FROM transfers WHERE merchant_id = $1) AS transfers
+        """,
+        merchant_id,
+    )
+    assert row is not None, "two counts are always one row"
+    return Size(**row)
+
+
 async def merchants(conn: Connection) -> list[UUID]:
     """Return the merchants who have books here, in order."""
     rows = await conn.fetch(
@@ -193,7 +215,7 @@ async def differences(conn: Connection, merchant_id: UUID) -> list[Difference]:
     that commit between two figures would look like errors.
     """
     found = []
-    for check, statement in _CHECKS.items():
+    for check, statement in {**_CHECKS, **merchant_proofs.CHECKS}.items():
         rows = await conn.fetch(
             f"""
             SELECT about, coalesce(stands, 0)::bigint AS stands, coalesce(should, 0)::bigint

@@ -15,12 +15,14 @@ from services.wallet.domain import accounts as chart
 from services.wallet.domain.errors import HoldUnknown, LedgerUnknown
 from services.wallet.domain.hold import Hold, capture, release
 from services.wallet.domain.ledger import without
+from services.wallet.domain.merchant_terms import supply_cost
 from services.wallet.domain.shares import Shares, bonus_part, split_sale
 from services.wallet.domain.transfer import Transfer
-from services.wallet.store import accounts, holds, ledgers
+from services.wallet.store import accounts, holds, ledgers, merchant_terms
 from services.wallet.usecases.settle_agreements import settle_agreements
 from services.wallet.usecases.write_transfers import write_transfers
 from shared import outbox
+from shared.calendar import day_in_china
 from shared.db import Connection
 from shared.events import Event
 from shared.ids import new_id
@@ -50,13 +52,23 @@ async def capture_holds(
         HoldClosedOtherwise: The hold was released before; a person must look.
     """
     now = deps.clock.now()
+    known = await merchant_terms.on_day(
+        conn, {event.merchant_id for event in dispatched}, day_in_china(now)
+    )
 
     def close(hold: Hold, event: ShipmentDispatched) -> _Closing:
+        terms = known.get(event.merchant_id)
         captured = capture(hold, event.shipment_id, amount_fen=hold.amount_fen, now=now)
+        cost_fen = supply_cost(
+            terms,
+            amount_fen=captured.captured_fen,
+            told_fen=event.supply_cost_fen,
+            items=((item.sku, item.quantity) for item in event.items),
+        )
         shares = split_sale(
             captured.captured_fen,
-            supply_cost_fen=event.supply_cost_fen,
-            fee_per_mille=deps.fee_per_mille,
+            supply_cost_fen=cost_fen,
+            fee_per_mille=terms.fee_per_mille if terms else deps.fee_per_mille,
         )
         moves = (*_sold(captured, shares, deps.supplier), *_freed(captured))
         return _Closing(captured, moves, _captured_news(captured, now))

@@ -28,6 +28,8 @@ ALTER TABLE accounts
         CHECK (balance_fen >= 0 OR NOT (code IN ('merchant:guarantee', 'merchant:advance')
                                         OR code LIKE 'partner:%' OR code LIKE 'supplier:%'));
 
+CREATE INDEX accounts_supervised ON accounts (merchant_id) WHERE code = 'supervised';
+
 -- What was agreed with a merchant, from a day on; the newest day that has come counts.
 CREATE TABLE merchant_terms (
     merchant_id uuid NOT NULL,

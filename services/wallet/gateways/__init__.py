@@ -1,0 +1,1 @@
+"""Licensed institutions in their own language, kept out of everything else."""
