@@ -8,7 +8,7 @@ from shared.web import PageQuery, View
 
 
 class AgreementMoneyView(View):
-    """What became of the money of one agreement, in fen."""
+    """What became of the money of one agreement, in fen; bonus is counted apart."""
 
     agreement_id: UUID
     periods: int
@@ -19,7 +19,14 @@ class AgreementMoneyView(View):
     captured_fen: int
     penalty_fen: int
     refunded_fen: int
+    spent_fen: int
     unspent_fen: int
+    bonus_credited_fen: int
+    bonus_held_fen: int
+    bonus_captured_fen: int
+    bonus_spent_fen: int
+    bonus_lapsed_fen: int
+    bonus_unspent_fen: int
     ended_as: EndedAs | None
     ended_at: datetime | None
 
@@ -58,6 +65,7 @@ class HoldView(View):
     agreement_id: UUID
     customer_id: UUID
     amount_fen: int
+    bonus_fen: int
     state: HoldState
     captured_fen: int
     freed_fen: int

@@ -11,7 +11,7 @@ from services.wallet.contract.api import (
 from services.wallet.deps import Deps
 from services.wallet.domain.errors import CauseUnknown
 from services.wallet.routes.table import api
-from services.wallet.store import accounts, holds, transfers
+from services.wallet.store import accounts, holds, redemptions, transfers
 from shared.web import Call, Page, PageQuery
 
 
@@ -38,10 +38,12 @@ async def list_accounts(call: Call[Deps], query: PageQuery) -> Page[AccountView]
     problems=(CauseUnknown,),
 )
 async def explain(call: Call[Deps], cause_id: UUID) -> ExplanationView:
-    """Show all that was booked for an instalment, a hold, a settlement or a refund."""
+    """Show all that was booked for an instalment, a hold, a redemption, a settlement, a refund."""
     async with call.deps.db.connection() as conn:
         hold = await holds.find(conn, call.tenant_id, cause_id)
+        parts = await redemptions.parts_of(conn, call.tenant_id, cause_id)
         causes = {cause_id} | ({hold.instalment_id} if hold else set())
+        causes |= {part.part_id for part in parts} | {part.return_id for part in parts}
         booked = await transfers.of_causes(conn, call.tenant_id, sorted(causes))
     if hold is None and not booked:
         raise CauseUnknown("Nothing was booked for this.", cause_id=str(cause_id))
