@@ -27,6 +27,15 @@ class UnknownInstalment(Exception):
 RAILS: Final = {"alipay": "支付宝", "wechatpay": "微信支付"}
 CHANNELS: Final = {"sms": "短信", "mini_program": "小程序消息", "rail": "支付渠道通知"}
 NOTICES: Final = {"advance": "扣款预告", "reminder": "扣款提醒", "rail": "渠道扣费前通知"}
+LINES: Final = {
+    "base": "基础金额",
+    "discount": "优惠",
+    "free_month": "免收",
+    "first_month_half": "首月半价",
+    "interest_free": "免息",
+    "interest": "分期利息",
+    "penalty": "逾期违约金",
+}
 ATTEMPTS: Final = {"automatic": "自动扣款", "pay_now": "主动支付"}
 STATES: Final = {
     "scheduled": "未到期",
@@ -70,6 +79,13 @@ TRANSFERS: Final = {
     "captured": "货款结给商家",
     "captured_fee": "平台服务费",
     "captured_supply": "供应商货款",
+    "penalty_kept": "逾期违约金归商家",
+    "bonus_granted": "商家赠金入宠物钱包",
+    "bonus_held": "冻结本期货款（赠金）",
+    "bonus_released": "解冻货款（赠金）",
+    "bonus_captured": "货款结给商家（赠金）",
+    "bonus_captured_fee": "平台服务费（赠金）",
+    "bonus_captured_supply": "供应商货款（赠金）",
 }
 ACTORS: Final = {
     "billing_run": "扣款任务",
@@ -106,6 +122,7 @@ async def story(conn: Connection, instalment_id: UUID) -> str:
 @dataclass(frozen=True, slots=True)
 class _Story:
     instalment: dict[str, Any]
+    made_of: list[Row]
     lines: list[Line]
 
 
@@ -130,14 +147,26 @@ async def _read(conn: Connection, instalment_id: UUID) -> _Story:
         *await _refunds(conn, instalment_id),
         *await _messages(conn, instalment_id),
     ]
-    return _Story(dict(row), sorted(lines, key=lambda line: line[0]))
+    made_of = await conn.fetch(
+        """
+        SELECT kind, amount_fen, note FROM billing.instalment_lines
+         WHERE instalment_id = $1 ORDER BY line_no
+        """,
+        instalment_id,
+    )
+    return _Story(dict(row), made_of, sorted(lines, key=lambda line: line[0]))
 
 
 def _tell(story: _Story) -> Iterator[str]:
     one = story.instalment
     yield f"协议 {one['agreement_no']}（{one['plan_name']}，{RAILS[one['rail']]}）"
     amount, state = yuan(one["amount_fen"]), _state(one["state"])
-    yield f"第 {one['seq']}/{one['periods']} 期，{amount} 元，{state}"
+    name = f"第 {one['seq']}/{one['periods']} 期" if one["seq"] else "首付款"
+    yield f"{name}，{amount} 元，{state}"
+    if len(story.made_of) > 1:
+        yield "金额构成：" + "，".join(_part(line) for line in story.made_of)
+    if one["bonus_fen"]:
+        yield f"商家让利 {yuan(one['bonus_fen'])} 元，计入宠物钱包赠金"
     moved = "" if one["charge_on"] == one["due_on"] else f"，改为 {one['charge_on']} 扣款"
     yield f"约定扣款日 {one['due_on']}{moved}"
     yield ""
@@ -145,6 +174,10 @@ def _tell(story: _Story) -> Iterator[str]:
         yield "还没有发生任何事。"
     for moment, text in story.lines:
         yield f"{moment.astimezone(CHINA):%Y-%m-%d %H:%M:%S}  {text}"
+
+
+def _part(line: Row) -> str:
+    return f"{LINES[line['kind']]} {yuan(line['amount_fen'])} 元"
 
 
 async def _notices(conn: Connection, instalment_id: UUID) -> list[Line]:
@@ -202,7 +235,8 @@ async def _moves(conn: Connection, instalment_id: UUID) -> list[Line]:
 async def _attempts(conn: Connection, instalment_id: UUID) -> list[Line]:
     rows = await conn.fetch(
         """
-        SELECT attempt_id, attempt_no, kind, rail, trade_no, amount_fen, state, created_at,
+        SELECT attempt_id, attempt_no, kind, rail, trade_no, amount_fen, penalty_fen, state,
+               created_at,
                queries, surplus, rail_trade_no, paid_at, failure_class, failure_code, settled_at
           FROM billing.attempts WHERE instalment_id = $1 ORDER BY attempt_no
         """,
@@ -231,9 +265,10 @@ async def _attempts(conn: Connection, instalment_id: UUID) -> list[Line]:
 
 
 def _opened(row: Row) -> Line:
+    late = f"（含逾期违约金 {yuan(row['penalty_fen'])} 元）" if row["penalty_fen"] else ""
     text = (
         f"{ATTEMPTS[row['kind']]}第 {row['attempt_no']} 次：{RAILS[row['rail']]} "
-        f"{yuan(row['amount_fen'])} 元，交易号 {row['trade_no']}"
+        f"{yuan(row['amount_fen'])} 元{late}，交易号 {row['trade_no']}"
     )
     return row["created_at"], text
 

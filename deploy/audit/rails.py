@@ -111,13 +111,19 @@ async def refunds_within_charges(scene: Scene) -> Finding:
 
 
 async def instalments_match_attempts(scene: Scene) -> Finding:
-    """An instalment is paid if and only if one attempt of its amount succeeded."""
+    """
+    An instalment is paid if and only if one attempt of its amount succeeded.
+
+    A free month is given without any; what being late cost is in the attempt beside it.
+    """
     return await compare(
         scene,
         "paid instalments = succeeded attempts",
         """
         SELECT i.instalment_id::text AS id,
-               CASE WHEN i.state IN ('paid', 'partly_refunded', 'refunded') THEN
+               CASE WHEN i.amount_fen = 0 THEN
+                    CASE WHEN a.times IS NOT NULL THEN 'a free month was charged' END
+                    WHEN i.state IN ('paid', 'partly_refunded', 'refunded') THEN
                     CASE WHEN a.times IS NULL THEN i.state || ' without an attempt'
                          WHEN a.times > 1 THEN a.times || ' attempts'
                          WHEN a.amount_fen <> i.amount_fen THEN
@@ -125,7 +131,8 @@ async def instalments_match_attempts(scene: Scene) -> Finding:
                          WHEN a.charge_id <> i.charge_id THEN 'paid by another attempt' END
                     WHEN a.times IS NOT NULL THEN i.state || ' though collected' END AS what
           FROM billing.instalments i
-          LEFT JOIN (SELECT instalment_id, count(*) AS times, max(amount_fen) AS amount_fen,
+          LEFT JOIN (SELECT instalment_id, count(*) AS times,
+                            max(amount_fen - penalty_fen) AS amount_fen,
                             (array_agg(attempt_id))[1] AS charge_id
                        FROM billing.attempts WHERE state = 'succeeded' AND NOT surplus
                       GROUP BY instalment_id) a USING (instalment_id)

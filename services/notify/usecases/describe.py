@@ -69,7 +69,9 @@ class _Agreement(Protocol):
 
 def agreement_signed(event: AgreementSigned) -> Iterator[Wanted]:
     """Tell what was signed, until when it may be cancelled, and the first charge."""
-    first = min(event.instalments, key=lambda line: line.seq, default=None)
+    # A down payment is no charge, and a free month is none.
+    charges = [line for line in event.instalments if line.seq > 0 and line.amount_fen > 0]
+    first = min(charges, key=lambda line: line.seq, default=None)
     if first is None:
         return
     yield _about_agreement(
