@@ -64,6 +64,19 @@ STATE_COUNT: Final = Gauge(
 )
 
 
+RAIL_BREAKER: Final = Gauge(
+    "yuefu_rail_breaker",
+    "Whether a rail is left alone because it does not answer: 0 no, 1 one order tries, 2 yes.",
+    ["rail"],
+    registry=REGISTRY,
+)
+
+
+def rail_breaker(rail: str, level: int) -> None:
+    """Tell how the breaker of *rail* stands: 0 closed, 1 half open, 2 open."""
+    RAIL_BREAKER.labels(rail).set(level)
+
+
 def request_answered(method: str, route: str, status: int, seconds: float) -> None:
     """Count one answered request; *route* is the pattern, never the path itself."""
     HTTP_REQUESTS.labels(method, route, status).inc()

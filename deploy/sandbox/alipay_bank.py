@@ -8,7 +8,7 @@ from typing import Any, Final
 from deploy.sandbox.kit_books import Books, Doc
 from shared.calendar import day_in_china, month_day
 from shared.money import fen, yuan
-from shared.rails.alipay import rail_time
+from shared.rails.alipay import rail_time, read_time
 
 WINDOW_DAYS: Final = 5
 """Days before the plan date from which a deduction is taken.  Source: Alipay open docs."""
@@ -292,7 +292,6 @@ class AlipayBank:
         merchant, out_trade_no = merchant_of(fields), content["out_trade_no"]
         number = f"{day_in_china(self._now()):%Y%m%d}22{self._number('trade'):018d}"
         self._books.put("_trade_nos", number, {"merchant": merchant, "out_trade_no": out_trade_no})
-        life = timedelta(seconds=_seconds(content.get("timeout_express", "15d")))
         trade = {
             "trade_no": number,
             "out_trade_no": out_trade_no,
@@ -306,7 +305,7 @@ class AlipayBank:
             "notify_url": fields.get("notify_url", ""),
             "status": "WAIT_BUYER_PAY",
             "created_at": self._now().isoformat(),
-            "expires_at": (self._now() + life).isoformat(),
+            "expires_at": _end(content, self._now()).isoformat(),
             "paid_at": "",
             "refunded_fen": 0,
         }
@@ -362,6 +361,12 @@ def merchant_of(fields: Doc) -> str:
 def paid_amount(trade: Doc, *, wrong: bool) -> str:
     """Return the amount as the rail writes it, one fen too much if *wrong*."""
     return yuan(trade["amount_fen"] + (1 if wrong else 0))
+
+
+def _end(content: Doc, now: datetime) -> datetime:
+    if "time_expire" in content:
+        return read_time(content["time_expire"])
+    return now + timedelta(seconds=_seconds(content.get("timeout_express", "15d")))
 
 
 def _seconds(text: str) -> int:

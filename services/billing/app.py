@@ -49,7 +49,7 @@ SERVICE: Service[BillingSettings, Deps] = Service(
         RefundSucceeded,
         RiskCleared,
         RiskFlagged,
-    ScheduleChanged,
+        ScheduleChanged,
         TaskClosed,
         TaskEscalated,
         TaskOpened,

@@ -166,15 +166,20 @@ async def create_trade(
     subject: str,
     buyer_id: str,
     notify_url: str,
-    timeout_express: str = "1d",
+    time_expire: str,
     app_auth_token: str = "",
 ) -> Outcome:
-    """Create a trade the buyer pays himself; ``trade_no`` goes to ``my.tradePay``."""
+    """
+    Create a trade the buyer pays himself; ``trade_no`` goes to ``my.tradePay``.
+
+    *time_expire* is the moment of its end as Alipay writes time, so that the same trade asked
+    for again does not live longer.
+    """
     content = {
         "out_trade_no": out_trade_no,
         "total_amount": yuan(amount_fen),
         "subject": subject,
-        "timeout_express": timeout_express,
+        "time_expire": time_expire,
         **_user(buyer_id, "buyer_id", "buyer_open_id"),
     }
     return await client.call(

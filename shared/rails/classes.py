@@ -25,6 +25,19 @@ class RailCall(StrEnum):
     REFUND = "refund"
 
 
+RATE_LIMITED: Final = frozenset(
+    {
+        "40005",
+        "FREQUENCY_LIMITED",
+        "RATELIMIT_EXCEED",
+        "RATELIMIT_EXCEEDED",
+        "HTTP_429",
+        "TOO_MANY_REQUESTS",
+    }
+)
+"""Codes that say "too fast": the rail took no order, and the customer refused nothing."""
+
+
 def classify(rail: str, call: RailCall, code: str) -> FailureClass:
     """
     Return the class of a refusal's *code* on *rail* ("alipay" or "wechatpay").

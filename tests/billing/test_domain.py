@@ -233,7 +233,7 @@ def test_a_failure_after_the_end_starts_nothing_new():
 def test_whatever_the_order_only_proofs_end_an_attempt_and_money_wins(findings):
     attempt = an_attempt()
     for finding in findings:
-        attempt = settle_attempt(attempt, finding, now=NINE, next_query_s=5)
+        attempt = settle_attempt(attempt, finding, now=NINE, query_at=NINE + timedelta(seconds=5))
 
     if PAID in findings:
         assert attempt.state is AttemptState.SUCCEEDED
@@ -317,7 +317,7 @@ def test_a_plan_names_only_days_that_the_rail_knows(day, expected):
 
 @given(st.integers(1, 10**9), st.lists(st.integers(0, 10**6), max_size=30))
 def test_refunds_never_exceed_what_each_charge_has_left(amount, free):
-    charges = [Refundable(new_id(), new_id(), fen) for fen in free]
+    charges = [Refundable(new_id(), new_id(), "alipay", fen) for fen in free]
 
     shares = allocate(amount, charges)
 

@@ -9,13 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.billing.domain.agreement import AgreementState
-from services.billing.domain.debit_gate import GateFacts, MerchantFacts, Refusal, refusals
+from services.billing.domain.debit_gate import (
+    ChargedBefore,
+    GateFacts,
+    MerchantFacts,
+    Refusal,
+    refusals,
+)
 from services.billing.domain.gate_action import GateAction, action
 from services.billing.domain.instalment import InstalmentState
 from services.billing.domain.mandate import MandateState
 from services.billing.domain.notices import NoticeKind, Proof
 from shared.calendar import at_in_china
-from shared.rails.permissions import WECHAT_PRENOTICE
+from shared.ids import new_id
+from shared.rails.permissions import WECHAT_24H, WECHAT_PRENOTICE
 from tests.support.billing_builders import (
     AMOUNT_FEN,
     FIRST_DUE,
@@ -31,6 +38,7 @@ GATE = open_gate()
 assert GATE.permission is not None
 NOW = GATE.now
 LATE = at_in_china(FIRST_DUE, 18)
+YESTERDAY = FIRST_DUE - timedelta(days=1)
 
 
 def without(kind: NoticeKind) -> tuple[Proof, ...]:
@@ -81,6 +89,18 @@ LEGS: dict[Refusal, dict[str, Any]] = {
     },
     Refusal.OUTSIDE_HOURS: {"now": LATE},
     Refusal.CHARGED_TODAY: {"charged_today": True},
+    Refusal.RAIL_ORDER_OPEN: {
+        "permission": replace(GATE.permission, one_order_at_a_time=True),
+        "charges": [ChargedBefore(new_id(), YESTERDAY, 1, open_since=NOW - timedelta(hours=20))],
+    },
+    Refusal.RAIL_DAY_CEILING: {
+        "permission": replace(GATE.permission, per_day_fen=AMOUNT_FEN),
+        "charges": [ChargedBefore(new_id(), FIRST_DUE, 1)],
+    },
+    Refusal.RAIL_MONTH_CEILING: {
+        "permission": replace(GATE.permission, per_month_fen=AMOUNT_FEN),
+        "charges": [ChargedBefore(new_id(), YESTERDAY, 1)],
+    },
     Refusal.PREVIOUS_UNFULFILLED: {"late_since": FIRST_DUE - timedelta(days=8)},
     Refusal.ON_HOLD: {"agreement": an_agreement(holds=("pet_claim",))},
     Refusal.RISK_PAUSED: {"agreement": an_agreement(flagged_at=NOW)},
@@ -150,3 +170,29 @@ def test_a_mandate_is_good_on_its_last_day_and_not_after():
     assert refusals(open_gate(mandate=a_mandate_record(valid_until=FIRST_DUE))) == ()
     gone = a_mandate_record(valid_until=date(2027, 3, 11))
     assert refusals(open_gate(mandate=gone)) == (Refusal.MANDATE_NOT_ACTIVE,)
+
+
+def test_ceilings_of_a_rail_count_what_may_have_been_charged_of_the_same_contract():
+    def found(*charges: ChargedBefore, amount_fen: int = AMOUNT_FEN) -> set[Refusal]:
+        instalment = an_instalment(amount_fen=amount_fen)
+        mandate = a_mandate_record(ceiling_fen=10**9)
+        return set(
+            refusals(
+                open_gate(
+                    permission=replace(WECHAT_24H, per_charge_fen=None),
+                    instalment=instalment,
+                    mandate=mandate,
+                    charges=charges,
+                )
+            )
+        )
+
+    def earlier(day: date, amount_fen: int) -> ChargedBefore:
+        return ChargedBefore(new_id(), day, amount_fen)
+
+    last_month = FIRST_DUE.replace(day=1) - timedelta(days=1)
+    assert found(earlier(last_month, 10**9)) == set()
+    assert found(earlier(YESTERDAY, 250_000)) == set()
+    assert found(earlier(FIRST_DUE, 1)) == {Refusal.RAIL_DAY_CEILING}  # one success a day
+    assert found(amount_fen=250_001) == {Refusal.RAIL_DAY_CEILING}
+    assert found(earlier(YESTERDAY, 7_500_000)) == {Refusal.RAIL_MONTH_CEILING}

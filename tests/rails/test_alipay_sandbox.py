@@ -1,10 +1,11 @@
 """Our Alipay client against the simulated gateway: each method, each rule it enforces."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from shared.rails import alipay_calls as calls
+from shared.rails.alipay import rail_time
 from shared.rails.outcome import Ok, Refused
 from tests.rails.support import BUYER
 
@@ -213,6 +214,7 @@ async def test_a_trade_is_paid_by_hand_or_closed_or_too_old(alipay):
             subject="补缴",
             buyer_id=BUYER,
             notify_url=alipay.listener.url("/paid"),
+            time_expire=rail_time(alipay.base.now() + timedelta(days=1)),
         )
         assert isinstance(made, Ok)
         return made.data["trade_no"]

@@ -82,6 +82,7 @@ class BillingWorld:
         rail: Rail = Rail.ALIPAY,
         active: bool = True,
         payer: str = "",
+        product: str = "",
         **terms: Any,
     ) -> UUID:
         """Sign agreement number *n*, its mandate at the simulated rail included."""
@@ -91,7 +92,8 @@ class BillingWorld:
             n, rail, payer, next(one.due_on for one in signing.instalments if one.seq)
         )
         await self.hear(a_merchant(n=signing.merchant_id))
-        await self.hear(a_mandate(n, rail=rail, rail_agreement_no=no, payer_no=payer))
+        named = {"product": product} if product else {}
+        await self.hear(a_mandate(n, rail=rail, rail_agreement_no=no, payer_no=payer, **named))
         await self.hear(signing)
         if active:
             await self.live_until(signing.cooling_off_ends_at)

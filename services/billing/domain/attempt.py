@@ -42,6 +42,9 @@ class AttemptState(StrEnum):
 
 OPEN: Final = frozenset({AttemptState.PREPARED, AttemptState.SENT, AttemptState.UNKNOWN})
 
+ATTEMPT_LIFE: Final = timedelta(hours=1)
+"""How long an automatic order may live at the rail, from when it was last sent."""
+
 ANSWER_WAIT: Final = timedelta(seconds=60)
 """How long the process that sent an attempt may take to settle it before others query."""
 
@@ -94,7 +97,7 @@ class Attempt:
     """The part of the amount that being late costs, frozen when the payment was opened."""
 
 
-def settle(attempt: Attempt, finding: Finding, *, now: datetime, next_query_s: int) -> Attempt:
+def settle(attempt: Attempt, finding: Finding, *, now: datetime, query_at: datetime) -> Attempt:
     """
     Return *attempt* after something was learned of it, at first or again, in any order.
 
@@ -120,7 +123,7 @@ def settle(attempt: Attempt, finding: Finding, *, now: datetime, next_query_s: i
             state = AttemptState.PREPARED
         case _:
             assert_never(finding)
-    return replace(attempt, state=state, query_at=now + timedelta(seconds=next_query_s))
+    return replace(attempt, state=state, query_at=query_at)
 
 
 def _succeeded(attempt: Attempt, paid: Paid, *, now: datetime) -> Attempt:

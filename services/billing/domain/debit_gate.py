@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 from services.billing.domain.agreement import Agreement, AgreementState
 from services.billing.domain.charge_calendar import FIRST_CHARGE_AFTER, within_hours
@@ -56,6 +57,9 @@ class Refusal(StrEnum):
     RAIL_HOURS = "rail_hours"
     OUTSIDE_HOURS = "outside_hours"
     CHARGED_TODAY = "charged_today"
+    RAIL_ORDER_OPEN = "rail_order_open"
+    RAIL_DAY_CEILING = "rail_day_ceiling"
+    RAIL_MONTH_CEILING = "rail_month_ceiling"
     PREVIOUS_UNFULFILLED = "previous_unfulfilled"
     ON_HOLD = "on_hold"
     RISK_PAUSED = "risk_paused"
@@ -74,14 +78,25 @@ class MerchantFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ChargedBefore:
+    """Another automatic charge of the agreement; ``open_since`` if it is not settled yet."""
+
+    instalment_id: UUID
+    on_day: date
+    amount_fen: int
+    open_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GateFacts:
     """
     Everything the gate looks at.
 
     ``proofs`` are of notices about this charge date and amount only.  ``open_elsewhere``:
     another attempt of this instalment is not settled.  ``charged_today``: another period of
-    this agreement was, or may have been, charged today.  ``late_since`` is the promised day
-    of the previous parcel if it has not been delivered.
+    this agreement was, or may have been, charged today.  ``charges``: what was, or may have
+    been, charged of other periods this month, and what is open.  ``late_since`` is the
+    promised day of the previous parcel if it has not been delivered.
     """
 
     now: datetime
@@ -93,6 +108,7 @@ class GateFacts:
     proofs: Sequence[Proof]
     open_elsewhere: bool = False
     charged_today: bool = False
+    charges: Sequence[ChargedBefore] = ()
     late_since: date | None = None
     rail_resting: bool = False
     repeated: bool = False
@@ -189,8 +205,7 @@ def _mandate(facts: GateFacts) -> list[Refusal]:
         facts.merchant is not None and facts.merchant.payees.get(mandate.rail) != mandate.payee_no
     ):
         found.append(Refusal.PAYEE_FOREIGN)
-    ceiling_fen = facts.permission.per_charge_fen
-    if ceiling_fen is not None and amount_fen > ceiling_fen:
+    if above(facts.permission.per_charge_fen, amount_fen):
         found.append(Refusal.RAIL_CEILING)
     return found
 
@@ -232,7 +247,35 @@ def _calendar(facts: GateFacts) -> list[Refusal]:
         found.append(Refusal.CHARGED_TODAY)
     if facts.rail_resting:
         found.append(Refusal.RAIL_RESTING)
+    return found + _rail_ceilings(facts)
+
+
+def order_open_since(facts: GateFacts) -> datetime | None:
+    """Return since when another order of this contract is open, None if none is."""
+    return max((one.open_since for one in facts.charges if one.open_since), default=None)
+
+
+def _rail_ceilings(facts: GateFacts) -> list[Refusal]:
+    permission, found = facts.permission, []
+    if permission is None:
+        return []
+    if permission.one_order_at_a_time and order_open_since(facts) is not None:
+        found.append(Refusal.RAIL_ORDER_OPEN)
+    today, amount_fen = day_in_china(facts.now), facts.instalment.amount_fen
+    of_today = [one.amount_fen for one in facts.charges if one.on_day == today]
+    of_month = [one.amount_fen for one in facts.charges if one.on_day >= today.replace(day=1)]
+    most = permission.successes_per_day
+    crowded = most is not None and len(of_today) >= most
+    if crowded or above(permission.per_day_fen, sum(of_today) + amount_fen):
+        found.append(Refusal.RAIL_DAY_CEILING)
+    if above(permission.per_month_fen, sum(of_month) + amount_fen):
+        found.append(Refusal.RAIL_MONTH_CEILING)
     return found
+
+
+def above(ceiling_fen: int | None, amount_fen: int) -> bool:
+    """Return whether *amount_fen* is above a ceiling, if there is one."""
+    return ceiling_fen is not None and amount_fen > ceiling_fen
 
 
 def plan_admits(permission: Permission, plan_on: date | None, day: date) -> bool:

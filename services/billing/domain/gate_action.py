@@ -66,6 +66,9 @@ def _action(reason: Refusal) -> GateAction:
             | Refusal.RAIL_HOURS
             | Refusal.OUTSIDE_HOURS
             | Refusal.CHARGED_TODAY
+            | Refusal.RAIL_ORDER_OPEN
+            | Refusal.RAIL_DAY_CEILING
+            | Refusal.RAIL_MONTH_CEILING
             | Refusal.RAIL_RESTING
         ):
             return GateAction.WAIT

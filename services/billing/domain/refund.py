@@ -62,6 +62,7 @@ class Refundable:
 
     attempt_id: UUID
     instalment_id: UUID
+    rail: str
     free_fen: int
 
 

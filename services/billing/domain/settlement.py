@@ -10,7 +10,7 @@ from services.billing.domain.agreement import ENDED, Agreement
 from services.billing.domain.attempt import NOT_ARRIVED, Attempt, AttemptKind, AttemptState
 from services.billing.domain.charge_calendar import LOOK_AGAIN, next_slot
 from services.billing.domain.dunning import Step, step_at, step_moment
-from services.billing.domain.findings import Finding
+from services.billing.domain.findings import Finding, Pending
 from services.billing.domain.instalment import (
     HAS_MONEY,
     Instalment,
@@ -20,7 +20,7 @@ from services.billing.domain.instalment import (
 )
 from services.billing.domain.retry_policy import retry_at
 from shared.calendar import month_day
-from shared.rails.classes import FailureClass
+from shared.rails.classes import RATE_LIMITED, FailureClass
 from shared.rails.permissions import Permission
 
 
@@ -47,10 +47,22 @@ class Case:
     happenings: tuple[Happening, ...] = ()
 
 
-def next_query_s(permission: Permission, queries: int) -> int:
-    """Return how long to wait before query number *queries* (from 0) of an unclear order."""
-    first = permission.first_queries_s
-    return first[queries] if queries < len(first) else permission.query_every_s
+def next_query_at(
+    attempt: Attempt, finding: Finding, *, now: datetime, permission: Permission
+) -> datetime:
+    """
+    Return when the rail is asked next about an order that is still open.
+
+    Nobody asks while the rail keeps an accepted order by its own rule.
+    """
+    kept_s = permission.accepted_wait_s
+    if attempt.kind is AttemptKind.AUTOMATIC and isinstance(finding, Pending) and kept_s:
+        decides_at = attempt.created_at + timedelta(seconds=kept_s)
+        if now < decides_at:
+            return decides_at
+    first, asked = permission.first_queries_s, attempt.queries
+    wait_s = first[asked] if asked < len(first) else permission.query_every_s
+    return now + timedelta(seconds=wait_s)
 
 
 def settle(
@@ -61,8 +73,8 @@ def settle(
 
     The one function for the answer of a call, a query and a notification.
     """
-    wait_s = next_query_s(permission, case.attempt.queries)
-    attempt = attempts.settle(case.attempt, finding, now=now, next_query_s=wait_s)
+    query_at = next_query_at(case.attempt, finding, now=now, permission=permission)
+    attempt = attempts.settle(case.attempt, finding, now=now, query_at=query_at)
     before = case.attempt.state
     case = replace(case, attempt=attempt)
     if attempt.state is AttemptState.SUCCEEDED and before is not AttemptState.SUCCEEDED:
@@ -123,7 +135,8 @@ def _failed(case: Case, *, now: datetime, permission: Permission, ladder: tuple[
     attempt, instalment, agreement = case.attempt, case.instalment, case.agreement
     if attempt.kind is AttemptKind.PAY_NOW or instalment.state is not InstalmentState.COLLECTING:
         return case
-    if attempt.failure_code == NOT_ARRIVED and agreement.state not in ENDED:
+    never_taken = attempt.failure_code == NOT_ARRIVED or attempt.failure_code in RATE_LIMITED
+    if never_taken and agreement.state not in ENDED:
         return replace(case, instalment=_as_if_never_tried(instalment, now=now))
     failure = attempt.failure_class or FailureClass.UNKNOWN
     if failure is FailureClass.PLAN_ACTION:
@@ -149,7 +162,7 @@ def _failed(case: Case, *, now: datetime, permission: Permission, ladder: tuple[
 
 
 def _as_if_never_tried(instalment: Instalment, *, now: datetime) -> Instalment:
-    """The rail never saw it, so nobody was refused: the gate decides again, soon."""
+    """The rail never took it, so nobody was refused: the gate decides again, soon."""
     return replace(
         instalment,
         state=moved(instalment.state, InstalmentMove.TRY_AGAIN),

@@ -21,14 +21,12 @@ from services.billing.domain.findings import (
 from services.billing.domain.refund import Refund
 from services.billing.gateways.rail import NotOpened, NotTold, Opened, Told
 from shared.rails import alipay_calls as calls
-from shared.rails.alipay import AlipayClient, AlipayNotification, amount_fen, read_time
+from shared.rails.alipay import AlipayClient, AlipayNotification, amount_fen, rail_time, read_time
 from shared.rails.alipay_calls import Withholding
 from shared.rails.classes import FailureClass, RailCall, classify
 from shared.rails.outcome import Ok, Outcome, Refused, Unknown
 
 RAIL: Final = "alipay"
-PAYMENT_MINUTES: Final = 30
-"""How long a customer may take in the cashier."""
 
 _PAID: Final = frozenset({"TRADE_SUCCESS", "TRADE_FINISHED"})
 _SYNC_MODES: Final = frozenset({"", "SYNC_DIRECT_PAY"})
@@ -97,7 +95,7 @@ class AlipayRail:
             subject=attempt.description,
             buyer_id=attempt.payer_no,
             notify_url=self._notify_url,
-            timeout_express=f"{PAYMENT_MINUTES}m",
+            time_expire=rail_time(attempt.expires_at),
         )
         match outcome:
             case Ok():

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from services.billing.domain.attempt import Attempt, AttemptKind, AttemptState
+from services.billing.domain.debit_gate import ChargedBefore
 from shared.db import Connection, Row
 from shared.rails.classes import FailureClass
 
@@ -104,21 +105,44 @@ async def open_of(conn: Connection, instalment_ids: Sequence[UUID]) -> dict[UUID
     return {row["instalment_id"]: attempt(row) for row in rows}
 
 
-async def charged_on(
-    conn: Connection, agreement_ids: Sequence[UUID], day: date
-) -> dict[UUID, UUID]:
-    """Return, by agreement, the instalment that was or may have been charged by us on *day*."""
+async def charged_since(
+    conn: Connection, agreement_ids: Sequence[UUID], first: date
+) -> dict[UUID, list[ChargedBefore]]:
+    """Return, by agreement, what we charged or may have charged since *first*, and what is open."""
     rows = await conn.fetch(
         """
-        SELECT agreement_id, instalment_id
+        SELECT agreement_id, instalment_id, on_day, amount_fen,
+               CASE WHEN query_at IS NOT NULL THEN created_at END AS open_since
           FROM attempts
-         WHERE agreement_id = ANY($1::uuid[]) AND on_day = $2
+         WHERE agreement_id = ANY($1::uuid[]) AND (on_day >= $2 OR query_at IS NOT NULL)
            AND kind = 'automatic' AND state <> 'failed'
         """,
         agreement_ids,
-        day,
+        first,
     )
-    return {row["agreement_id"]: row["instalment_id"] for row in rows}
+    found: dict[UUID, list[ChargedBefore]] = {}
+    for row in rows:
+        values = dict(row)
+        found.setdefault(values.pop("agreement_id"), []).append(ChargedBefore(**values))
+    return found
+
+
+async def renew(conn: Connection, attempt_id: UUID, *, expires_at: datetime) -> None:
+    """Let an open order live until then: it is about to be sent again."""
+    await conn.execute(
+        "UPDATE attempts SET expires_at = $2 WHERE attempt_id = $1 AND query_at IS NOT NULL",
+        attempt_id,
+        expires_at,
+    )
+
+
+async def ask_later(conn: Connection, attempt_id: UUID, *, at: datetime) -> None:
+    """Put an open order that cannot be settled now off until *at*."""
+    await conn.execute(
+        "UPDATE attempts SET query_at = $2 WHERE attempt_id = $1 AND query_at IS NOT NULL",
+        attempt_id,
+        at,
+    )
 
 
 def attempt(row: Row) -> Attempt:

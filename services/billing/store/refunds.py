@@ -40,7 +40,7 @@ async def refundable(conn: Connection, agreement_id: UUID) -> list[Refundable]:
     """Return the agreement's charges that have something left to refund, newest first."""
     rows = await conn.fetch(
         """
-        SELECT a.attempt_id, a.instalment_id,
+        SELECT a.attempt_id, a.instalment_id, a.rail,
                a.amount_fen - coalesce(sum(r.amount_fen) FILTER (WHERE r.state <> 'failed'), 0)
                AS free_fen
           FROM attempts AS a
@@ -52,7 +52,8 @@ async def refundable(conn: Connection, agreement_id: UUID) -> list[Refundable]:
         agreement_id,
     )
     return [
-        Refundable(row["attempt_id"], row["instalment_id"], int(row["free_fen"])) for row in rows
+        Refundable(row["attempt_id"], row["instalment_id"], row["rail"], int(row["free_fen"]))
+        for row in rows
     ]
 
 
@@ -209,4 +210,13 @@ async def ask_now(conn: Connection, refund_id: UUID, *, now: datetime) -> None:
         "UPDATE refunds SET next_at = least(next_at, $2) WHERE refund_id = $1 AND state = 'sent'",
         refund_id,
         now,
+    )
+
+
+async def ask_later(conn: Connection, refund_id: UUID, *, at: datetime) -> None:
+    """Put an open refund that cannot be settled now off until *at*."""
+    await conn.execute(
+        "UPDATE refunds SET next_at = $2 WHERE refund_id = $1 AND next_at IS NOT NULL",
+        refund_id,
+        at,
     )

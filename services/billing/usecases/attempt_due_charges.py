@@ -13,10 +13,12 @@ import structlog
 from services.billing.deps import Deps
 from services.billing.domain.attempt import (
     ANSWER_WAIT,
+    ATTEMPT_LIFE,
     Attempt,
     AttemptKind,
     AttemptState,
 )
+from services.billing.domain.breaker import OPEN_AFTER, PROBE_WAIT, beat_of
 from services.billing.domain.charge_calendar import (
     FIRST_CHARGE_AFTER,
     LOOK_AGAIN,
@@ -24,7 +26,14 @@ from services.billing.domain.charge_calendar import (
     next_slot,
     plan_day,
 )
-from services.billing.domain.debit_gate import GateFacts, Refusal, grant_refusals, refusals
+from services.billing.domain.debit_gate import (
+    GateFacts,
+    Refusal,
+    grant_refusals,
+    order_open_since,
+    plan_admits,
+    refusals,
+)
 from services.billing.domain.findings import Finding, Unclear
 from services.billing.domain.gate_action import GateAction, action
 from services.billing.domain.history import Actor, Move
@@ -32,16 +41,18 @@ from services.billing.domain.instalment import Instalment, InstalmentMove, moved
 from services.billing.domain.mandate import Mandate
 from services.billing.domain.postponement import postpone
 from services.billing.domain.settlement import give_up
+from services.billing.domain.task import TaskKind
 from services.billing.domain.trade_no import trade_no
-from services.billing.store import agreements, attempts, history, instalments, rests
+from services.billing.store import agreements, attempts, breakers, history, instalments
 from services.billing.usecases import announce
+from services.billing.usecases.feel_rails import feel_rails
 from services.billing.usecases.gather_facts import gather_facts
 from services.billing.usecases.grant_free_month import (
     granted,
     granted_event,
     tell_if_all_is_paid,
 )
-from services.billing.usecases.settle_charge import Learned, settle_charges
+from services.billing.usecases.settle_charge import Learned, settle_all
 from shared import outbox
 from shared.calendar import day_in_china
 from shared.db import Connection
@@ -50,14 +61,13 @@ from shared.ids import derived_id
 
 log = structlog.get_logger()
 
-ATTEMPT_LIFE: Final = timedelta(hours=1)
-"""How long an automatic order may live at the rail before it closes by itself."""
+HELD_BACK: Final = "rail_resting"
+"""Why an order that was written down has not been sent: the rail had stopped answering."""
 
-REST: Final = timedelta(minutes=5)
-REST_IF_UNREACHED: Final = 5
-"""So many unreached calls of a batch, and more than half of it, let a rail rest."""
 
-_UNREACHED: Final = frozenset({"not_reached", "http_status", "timeout"})
+_NOT_TODAY: Final = frozenset(
+    {Refusal.CHARGED_TODAY, Refusal.RAIL_DAY_CEILING, Refusal.RAIL_MONTH_CEILING}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +77,12 @@ class PlanMove:
     agreement_id: UUID
     instalment_id: UUID
     rail: str
+    product: str
     rail_agreement_no: str
+    on: date
+    """The day on which the charge is wanted."""
     day: date
+    """What the plan is to be moved to: the same day, or the next that a plan can hold."""
 
 
 @dataclass
@@ -139,42 +153,44 @@ async def claim_charges(deps: Deps) -> _Run:
 
 
 async def ask_rails(deps: Deps, sent: Sequence[Attempt]) -> list[Learned]:
-    """Charge with many calls in flight, bounded for each rail; a bug leaves one unclear."""
+    """
+    Charge with many calls in flight, bounded for each rail; a bug leaves one unclear.
+
+    A rail that stops answering is left alone with the rest of the batch: those orders are
+    sent under their numbers when a query shows that they never arrived.
+    """
     bounds = {rail: asyncio.Semaphore(deps.terms.in_flight) for rail in deps.rails}
+    silent: Counter[str] = Counter()
 
     async def ask(attempt: Attempt) -> Learned:
         async with bounds[attempt.rail]:
+            if silent[attempt.rail] >= OPEN_AFTER:
+                return Learned(attempt, Unclear(HELD_BACK))
             try:
                 finding: Finding = await deps.rails[attempt.rail].charge(attempt)
             except Exception:
                 log.exception("charge.call_failed", attempt_id=str(attempt.attempt_id))
                 finding = Unclear("call_failed")
+            down = beat_of(finding, charge=True).down
+            silent[attempt.rail] = 0 if down is None else silent[attempt.rail] + 1
             return Learned(attempt, finding)
 
     return list(await asyncio.gather(*(ask(attempt) for attempt in sent)))
 
 
 async def record_answers(deps: Deps, learned: Sequence[Learned]) -> None:
-    """Settle what the rails answered; a rail that nobody reached rests for a while."""
-    now = deps.clock.now()
-    unreached = Counter(
-        one.attempt.rail
-        for one in learned
-        if isinstance(one.finding, Unclear) and one.finding.reason in _UNREACHED
-    )
-    asked = Counter(one.attempt.rail for one in learned)
-    async with deps.db.transaction() as conn:
-        await settle_charges(conn, learned, deps, now=now, actor=Actor.BILLING_RUN)
-        for rail, count in unreached.items():
-            if count >= REST_IF_UNREACHED and count * 2 > asked[rail]:
-                await rests.rest(conn, rail, until=now + REST)
-                log.warning("rail.rests", rail=rail, unreached=count)
-    log.info("charges.attempted", count=len(learned), unclear=sum(unreached.values()))
+    """Settle what the rails answered, and remember which of them did not."""
+    await settle_all(deps, learned, actor=Actor.BILLING_RUN)
+    asked = [one for one in learned if one.finding != Unclear(HELD_BACK)]
+    beats = [(one.attempt.rail, beat_of(one.finding, charge=True)) for one in asked]
+    await feel_rails(deps, beats, now=deps.clock.now())
+    unclear = sum(isinstance(one.finding, Unclear) for one in learned)
+    log.info("charges.attempted", count=len(learned), unclear=unclear)
 
 
 async def _decide(conn: Connection, run: _Run, facts: GateFacts, busy: set[UUID]) -> None:
     instalment = facts.instalment
-    reasons = grant_refusals(facts) if instalment.is_free else refusals(facts)
+    reasons = await _reasons(conn, facts)
     what = action(reasons)
     if what is not GateAction.CHARGE:
         run.refused.append((instalment, reasons, what))
@@ -206,6 +222,17 @@ def _grant(run: _Run, facts: GateFacts) -> None:
     _change(run, facts.instalment, after, ("free_month",))
     run.events.append(granted_event(after, facts.agreement, now=run.now))
     run.granted.add(after.agreement_id)
+
+
+async def _reasons(conn: Connection, facts: GateFacts) -> tuple[Refusal, ...]:
+    """Return what stands against a charge; one order may find out if a resting rail is back."""
+    if facts.instalment.is_free:
+        return grant_refusals(facts)
+    reasons, mandate, now = refusals(facts), facts.mandate, facts.now
+    if reasons != (Refusal.RAIL_RESTING,) or mandate is None:
+        return reasons
+    probes = await breakers.claim_probe(conn, mandate.rail, now=now, until=now + PROBE_WAIT)
+    return () if probes else reasons
 
 
 def _start(run: _Run, facts: GateFacts) -> None:
@@ -300,13 +327,16 @@ def _wait(run: _Run, facts: GateFacts, until: datetime, reasons: Sequence[Refusa
 def _wait_until(facts: GateFacts, reasons: Sequence[Refusal]) -> datetime:
     instalment, now = facts.instalment, facts.now
     moments = [next_slot(now + timedelta(seconds=1))]
-    if Refusal.CHARGED_TODAY in reasons:
+    if not _NOT_TODAY.isdisjoint(reasons):
         tomorrow = day_in_china(now) + timedelta(days=1)
         moments.append(charge_moment(instalment.instalment_id, tomorrow))
     if Refusal.DAY_NOT_COME in reasons:
         moments.append(instalment.charge_at)
     if Refusal.TOO_SOON_AFTER_SIGNING in reasons:
         moments.append(next_slot(facts.agreement.signed_at + FIRST_CHARGE_AFTER))
+    since, permission = order_open_since(facts), facts.permission
+    if Refusal.RAIL_ORDER_OPEN in reasons and since is not None and permission is not None:
+        moments.append(next_slot(since + timedelta(seconds=permission.accepted_wait_s or 0)))
     return max(moments)
 
 
@@ -370,7 +400,9 @@ async def _follow_plan(
             instalment.agreement_id,
             instalment.instalment_id,
             mandate.rail,
+            mandate.product,
             mandate.rail_agreement_no,
+            today,
             plan_day(today, max(permission.charge_days)),
         )
     )
@@ -378,15 +410,34 @@ async def _follow_plan(
 
 
 async def _move_plan(deps: Deps, plan: PlanMove) -> None:
-    """Let the rail move its plan, then look at the instalment again at once."""
-    moved_to = await deps.rails[plan.rail].move_plan(plan.rail_agreement_no, plan.day)
-    if moved_to is None:
-        log.warning("plan.not_moved", agreement_id=str(plan.agreement_id))
-        return
+    """
+    Let the rail move its plan; look at the instalment again at once if that opened its window.
+
+    A refusal or a hidden answer leaves it to the next slot, and a person is told.
+    """
+    try:
+        moved_to = await deps.rails[plan.rail].move_plan(plan.rail_agreement_no, plan.day)
+    except Exception:
+        log.exception("plan.call_failed", agreement_id=str(plan.agreement_id))
+        moved_to = None
+    now = deps.clock.now()
     async with deps.db.transaction() as conn:
         agreement = await agreements.lock(conn, plan.agreement_id)
-        await agreements.save(conn, [replace(agreement, plan_on=moved_to)])
+        if moved_to is not None:
+            agreement = replace(agreement, plan_on=moved_to)
+            await agreements.save(conn, [agreement])
         (instalment,) = await instalments.by_ids(conn, [plan.instalment_id])
-        if instalment.next_try_at is not None:
-            again = replace(instalment, next_try_at=deps.clock.now())
-            await instalments.save(conn, [again])
+        permission = deps.permissions.get((plan.rail, plan.product))
+        if moved_to is None or permission is None or not plan_admits(permission, moved_to, plan.on):
+            log.warning("plan.not_moved", agreement_id=str(plan.agreement_id))
+            await announce.open_task(
+                conn,
+                TaskKind.PLAN_NOT_MOVED,
+                (plan.instalment_id, instalment.charge_on),
+                agreement,
+                plan.instalment_id,
+                detail=f"{plan.day} wanted, {moved_to or 'unclear'}",
+                now=now,
+            )
+        elif instalment.next_try_at is not None:
+            await instalments.save(conn, [replace(instalment, next_try_at=now)])

@@ -6,16 +6,17 @@ from uuid import UUID
 
 from services.billing.deps import Deps
 from services.billing.domain.agreement import Agreement
+from services.billing.domain.breaker import BreakerState
 from services.billing.domain.debit_gate import GateFacts
 from services.billing.domain.instalment import Instalment
 from services.billing.domain.mandate import Mandate
 from services.billing.store import (
     agreements,
     attempts,
+    breakers,
     mandates,
     merchants,
     notices,
-    rests,
     shipments,
 )
 from shared.calendar import day_in_china
@@ -34,14 +35,21 @@ async def gather_facts(
     parties = await merchants.facts(conn, list({one.merchant_id for one in known.values()}))
     proofs = await notices.proofs(conn, ids)
     unclear = await attempts.open_of(conn, ids)
-    charged = await attempts.charged_on(conn, agreement_ids, day_in_china(now))
+    today = day_in_china(now)
+    charged = await attempts.charged_since(conn, agreement_ids, today.replace(day=1))
     late = await shipments.late_since(conn, ids)
-    resting = await rests.resting(conn, now=now)
+    resting = {
+        one.rail for one in await breakers.every(conn) if one.state is not BreakerState.CLOSED
+    }
     facts = {}
     for instalment in due:
         agreement = known[instalment.agreement_id]
         mandate = granted.get(instalment.agreement_id)
-        charged_id = charged.get(instalment.agreement_id)
+        others = [
+            one
+            for one in charged.get(instalment.agreement_id, ())
+            if one.instalment_id != instalment.instalment_id
+        ]
         facts[instalment.instalment_id] = GateFacts(
             now=now,
             instalment=instalment,
@@ -51,9 +59,10 @@ async def gather_facts(
             permission=_permission(mandate, deps.permissions),
             proofs=proofs.get(instalment.instalment_id, ()),
             open_elsewhere=instalment.instalment_id in unclear,
-            charged_today=charged_id not in {None, instalment.instalment_id},
+            charged_today=any(one.on_day == today for one in others),
+            charges=others,
             late_since=late.get(instalment.instalment_id),
-            rail_resting=agreement.rail in resting,
+            rail_resting=(agreement.rail if mandate is None else mandate.rail) in resting,
         )
     return facts
 

@@ -4,25 +4,29 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import structlog
 
 from services.billing.deps import Deps
 from services.billing.domain.attempt import (
     ANSWER_WAIT,
+    ATTEMPT_LIFE,
     EXPIRED,
     NOT_ARRIVED,
     Attempt,
     AttemptKind,
 )
-from services.billing.domain.debit_gate import refusals
+from services.billing.domain.breaker import PROBE_WAIT, beat_of
+from services.billing.domain.debit_gate import Refusal, refusals
 from services.billing.domain.findings import Failed, Finding, NotFound, Pending, Unclear
 from services.billing.domain.history import Actor
 from services.billing.domain.task import TaskKind
-from services.billing.store import agreements, attempts, instalments
+from services.billing.store import agreements, attempts, breakers, instalments
 from services.billing.usecases import announce
+from services.billing.usecases.feel_rails import feel_rails
 from services.billing.usecases.gather_facts import gather_facts
-from services.billing.usecases.settle_charge import Learned, settle_charges
+from services.billing.usecases.settle_charge import Learned, settle_all
 from shared.rails.classes import FailureClass
 
 log = structlog.get_logger()
@@ -46,19 +50,25 @@ async def query_unclear(deps: Deps) -> int:
     if not claimed:
         return 0
     bound = asyncio.Semaphore(deps.terms.in_flight)
+    sent: set[UUID] = set()
 
     async def ask(attempt: Attempt) -> Learned:
         async with bound:
-            return Learned(attempt, await _find_out(deps, attempt, now=now))
+            return Learned(attempt, await _find_out(deps, attempt, sent, now=now))
 
     learned = list(await asyncio.gather(*(ask(attempt) for attempt in claimed)))
-    async with deps.db.transaction() as conn:
-        await settle_charges(conn, learned, deps, now=deps.clock.now(), actor=Actor.QUERY)
+    await settle_all(deps, learned, actor=Actor.QUERY)
+    beats = [
+        (one.attempt.rail, beat_of(one.finding, charge=one.attempt.attempt_id in sent))
+        for one in learned
+    ]
+    await feel_rails(deps, beats, now=deps.clock.now())
     await _call_for_help(deps, learned, now=now)
     return len(claimed)
 
 
-async def _find_out(deps: Deps, attempt: Attempt, *, now: datetime) -> Finding:
+async def _find_out(deps: Deps, attempt: Attempt, sent: set[UUID], *, now: datetime) -> Finding:
+    """Return what the rail knows; what had to be sent again is added to *sent*."""
     rail = deps.rails[attempt.rail]
     try:
         finding = await rail.query(attempt)
@@ -69,7 +79,7 @@ async def _find_out(deps: Deps, attempt: Attempt, *, now: datetime) -> Finding:
             return finding
         if attempt.kind is AttemptKind.PAY_NOW:
             return _never_opened(attempt, now)
-        return await _send_again(deps, attempt, now=now)
+        return await _send_again(deps, attempt, sent, now=now)
     except Exception:
         log.exception("charge.query_failed", attempt_id=str(attempt.attempt_id))
         return Unclear("query_failed")
@@ -86,17 +96,29 @@ def _never_opened(attempt: Attempt, now: datetime) -> Finding:
     return Unclear("not_opened")
 
 
-async def _send_again(deps: Deps, attempt: Attempt, *, now: datetime) -> Finding:
+async def _send_again(deps: Deps, attempt: Attempt, sent: set[UUID], *, now: datetime) -> Finding:
     async with deps.db.connection() as conn:
         (instalment,) = await instalments.by_ids(conn, [attempt.instalment_id])
         facts = (await gather_facts(conn, [instalment], deps, now=now))[attempt.instalment_id]
     reasons = refusals(replace(facts, open_elsewhere=False, repeated=True))
     mandate = facts.mandate
     same = mandate is not None and mandate.rail_agreement_no == attempt.rail_agreement_no
+    if same and reasons == (Refusal.RAIL_RESTING,) and await _may_probe(deps, attempt, now=now):
+        reasons = ()
     if reasons or not same:
         log.info("charge.not_repeated", reasons=list(reasons))
         return _never_arrived(attempt, now)
+    async with deps.db.transaction() as conn:
+        # Its life at the rail begins anew; ours must not be over sooner.
+        await attempts.renew(conn, attempt.attempt_id, expires_at=now + ATTEMPT_LIFE)
+    sent.add(attempt.attempt_id)
     return await deps.rails[attempt.rail].charge(attempt)
+
+
+async def _may_probe(deps: Deps, attempt: Attempt, *, now: datetime) -> bool:
+    """Return whether this very order may find out if a resting rail takes orders again."""
+    async with deps.db.transaction() as conn:
+        return await breakers.claim_probe(conn, attempt.rail, now=now, until=now + PROBE_WAIT)
 
 
 def _never_arrived(attempt: Attempt, now: datetime) -> Finding:
@@ -112,10 +134,11 @@ def _never_arrived(attempt: Attempt, now: datetime) -> Finding:
 
 
 async def _call_for_help(deps: Deps, learned: list[Learned], *, now: datetime) -> None:
+    """Open a task for what has been asked about too often; once each, whoever missed it."""
     for one in learned:
         if not isinstance(one.finding, Unclear | Pending):
             continue
-        if one.attempt.queries != ASK_PERSON_AFTER_QUERIES:
+        if one.attempt.queries < ASK_PERSON_AFTER_QUERIES:
             continue
         async with deps.db.transaction() as conn:
             agreement = await agreements.lock(conn, one.attempt.agreement_id)

@@ -34,7 +34,7 @@ async def refund_settlement(conn: Connection, asked: RefundRequested, deps: Deps
     ):
         return
     shares = allocate(asked.amount_fen, await refunds.refundable(conn, asked.agreement_id))
-    planned = [_refund(asked, charge, share, agreement.rail, deps) for charge, share in shares]
+    planned = [_refund(asked, charge, share, deps) for charge, share in shares]
     await refunds.add(conn, planned)
     await history.add(
         conn,
@@ -65,9 +65,7 @@ async def refund_settlement(conn: Connection, asked: RefundRequested, deps: Deps
         )
 
 
-def _refund(
-    asked: RefundRequested, charge: Refundable, amount_fen: int, rail: str, deps: Deps
-) -> Refund:
+def _refund(asked: RefundRequested, charge: Refundable, amount_fen: int, deps: Deps) -> Refund:
     refund_id = derived_id("refund", asked.settlement_id, charge.attempt_id)
     now = deps.clock.now()
     return Refund(
@@ -79,7 +77,7 @@ def _refund(
         merchant_id=asked.merchant_id,
         customer_id=asked.customer_id,
         settlement_id=asked.settlement_id,
-        rail=rail,
+        rail=charge.rail,
         amount_fen=amount_fen,
         reason="未使用本金退回",
         state=RefundState.WAITING,

@@ -12,13 +12,21 @@ from services.billing.contract import RefundFailed, RefundSucceeded
 from services.billing.deps import Deps
 from services.billing.domain.agreement import Agreement
 from services.billing.domain.attempt import Attempt
+from services.billing.domain.breaker import Beat, beat_of
 from services.billing.domain.findings import Refunded, RefundFinding, RefundPending
 from services.billing.domain.history import Actor, Move
 from services.billing.domain.instalment import InstalmentMove, moved
-from services.billing.domain.refund import ASK_PERSON_AFTER, Refund, RefundState, settle
+from services.billing.domain.refund import (
+    AGAIN_AFTER,
+    ASK_PERSON_AFTER,
+    Refund,
+    RefundState,
+    settle,
+)
 from services.billing.domain.task import TaskKind
 from services.billing.store import agreements, attempts, history, instalments, refunds
 from services.billing.usecases import announce
+from services.billing.usecases.feel_rails import feel_rails
 from services.signing.contract import Rail
 from shared import outbox
 from shared.db import Connection
@@ -41,13 +49,23 @@ async def send_refunds(deps: Deps) -> int:
     by_id = {one.attempt_id: one for one in charges}
     bound = asyncio.Semaphore(deps.terms.in_flight)
 
+    beats: list[tuple[str, Beat]] = []
+
     async def send(one: Refund) -> None:
         async with bound:
             finding = await _ask(deps, one, by_id[one.attempt_id])
-        async with deps.db.transaction() as conn:
-            await settle_refund(conn, one, finding, now=deps.clock.now(), actor=Actor.JOB)
+        beats.append((one.rail, beat_of(finding, charge=False)))
+        try:
+            async with deps.db.transaction() as conn:
+                await settle_refund(conn, one, finding, now=deps.clock.now(), actor=Actor.JOB)
+        except Exception:
+            # It harms no other; it stays on its way and is asked about again.
+            log.exception("refund.unsettled", refund_id=str(one.refund_id))
+            async with deps.db.transaction() as conn:
+                await refunds.ask_later(conn, one.refund_id, at=deps.clock.now() + AGAIN_AFTER)
 
     await asyncio.gather(*(send(one) for one in claimed))
+    await feel_rails(deps, beats, now=deps.clock.now())
     return len(claimed)
 
 

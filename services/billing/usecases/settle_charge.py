@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -37,6 +38,10 @@ class Learned:
     finding: Finding
 
 
+UNSETTLED_WAIT: Final = timedelta(hours=1)
+"""How long an attempt rests whose finding could not be recorded; it is asked about again."""
+
+
 @dataclass
 class _Batch:
     agreements: dict[UUID, Agreement]
@@ -45,6 +50,31 @@ class _Batch:
     cases: list[Case] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+
+
+async def settle_all(deps: Deps, learned: Sequence[Learned], *, actor: Actor) -> None:
+    """
+    Settle a batch in one transaction; if that fails, each by itself.
+
+    What cannot be settled even alone harms no other: it is logged, stays as it was and is
+    asked about again later.
+    """
+    now = deps.clock.now()
+    try:
+        async with deps.db.transaction() as conn:
+            await settle_charges(conn, learned, deps, now=now, actor=actor)
+    except Exception:
+        log.exception("charges.batch_unsettled", count=len(learned))
+    else:
+        return
+    for one in learned:
+        try:
+            async with deps.db.transaction() as conn:
+                await settle_charges(conn, [one], deps, now=now, actor=actor)
+        except Exception:
+            log.exception("charge.unsettled", attempt_id=str(one.attempt.attempt_id))
+            async with deps.db.transaction() as conn:
+                await attempts.ask_later(conn, one.attempt.attempt_id, at=now + UNSETTLED_WAIT)
 
 
 async def settle_charges(
