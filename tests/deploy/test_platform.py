@@ -196,6 +196,8 @@ async def test_a_program_that_cannot_start_says_why(tmp_path):
 def run_aside(directory):
     """A platform in a process of its own, for ends that would end the test as well."""
     code = (
+        # A shell lets what it runs in the background ignore SIGINT; this one is at the front.
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import asyncio\nfrom pathlib import Path\nfrom deploy.platform import Platform\n"
         "async def main():\n"
         f"    async with Platform(Path({str(directory)!r}), services=('billing',),\n"
