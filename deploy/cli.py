@@ -15,9 +15,11 @@ import asyncpg
 import typer
 
 from deploy import audit as audits
+from deploy import verify_evidence as evidence
 from deploy.clock import NeverQuiet
 from deploy.explain import UnknownInstalment, explain_instalment
 from deploy.running import NoPlatform, RunningPlatform
+from services.billing.contract.evidence import BundleInvalid
 from shared.api_keys import new_token
 from shared.clock import SystemClock
 
@@ -35,7 +37,9 @@ clock_app = typer.Typer(help="The test clock of the sandbox.", no_args_is_help=T
 letters_app = typer.Typer(help="Events that could not be applied.", no_args_is_help=True)
 outbox_app = typer.Typer(help="Events that were published.", no_args_is_help=True)
 keys_app = typer.Typer(help="Keys of gateways and merchants.", no_args_is_help=True)
+evidence_app = typer.Typer(help="Signed bundles of evidence.", no_args_is_help=True)
 app.add_typer(clock_app, name="clock")
+app.add_typer(evidence_app, name="evidence")
 app.add_typer(keys_app, name="keys")
 app.add_typer(letters_app, name="deadletters")
 app.add_typer(outbox_app, name="outbox")
@@ -129,6 +133,19 @@ def audit(
             typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.check}: {finding.detail}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+@evidence_app.command("verify")
+def verify_bundle(
+    file: Annotated[Path, typer.Argument(help="The archive.")],
+    key: Annotated[Path, typer.Option(help="The platform's public key, PEM.")],
+) -> None:
+    """Check a bundle without the platform; fail if any byte of it was changed."""
+    try:
+        typer.echo(evidence.told(evidence.check(file, key)))
+    except (BundleInvalid, OSError) as error:
+        typer.echo(f"NOT VALID: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 @letters_app.command("list")

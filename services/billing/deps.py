@@ -7,6 +7,8 @@ from typing import Final
 
 import aiohttp
 import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from services.billing.domain.dunning import FAST, PRESETS, Step
 from services.billing.gateways.alipay import AlipayRail
@@ -51,6 +53,7 @@ class Deps:
     wechatpay: WechatPayClient
     permissions: Mapping[tuple[str, str], Permission] = field(default_factory=lambda: PERMISSIONS)
     terms: Terms = field(default_factory=Terms)
+    evidence_key: Ed25519PrivateKey | None = None
     bills: Mapping[str, BillSource] = field(default_factory=dict)
     """Where each rail's bills come from; a rail without one is not reconciled."""
 
@@ -99,7 +102,19 @@ async def open_deps(settings: BillingSettings, db: Database, clock: Clock) -> As
                 lanes=settings.lanes,
             ),
             bills={"alipay": AlipayBills(alipay), "wechatpay": WechatPayBills(wechatpay)},
+            evidence_key=_evidence_key(settings),
         )
+
+
+def _evidence_key(settings: BillingSettings) -> Ed25519PrivateKey | None:
+    """Return the key that signs evidence; without its file no evidence can be exported."""
+    file = settings.keys_dir / "evidence.pem"
+    if not file.exists():
+        return None
+    key = load_pem_private_key(file.read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"{file} is no Ed25519 key")  # noqa: TRY004 - a wrong setting
+    return key
 
 
 def _alipay(settings: BillingSettings, session: aiohttp.ClientSession) -> AlipayClient:

@@ -224,3 +224,10 @@ class RiskView(View):
     agreement_id: UUID
     failed_periods: int
     flagged_at: datetime | None
+
+
+class EvidenceKeyView(View):
+    """The public half of the key that signs evidence (Ed25519, PEM)."""
+
+    key_id: str
+    public_key_pem: str

@@ -2,9 +2,12 @@
 
 from services.billing.routes import (
     agreements,
+    changes,
     claims,
     dunning,
+    evidence,
     instalments,
+    orders,
     payments,
     reconciliation,
     refunds,
@@ -16,9 +19,12 @@ from services.billing.routes.table import api
 __all__ = [
     "agreements",
     "api",
+    "changes",
     "claims",
     "dunning",
+    "evidence",
     "instalments",
+    "orders",
     "payments",
     "reconciliation",
     "refunds",
