@@ -1,6 +1,23 @@
-"""Wallet"s endpoints; importing them fills ``api``."""
+"""Wallet's endpoints; importing them fills ``api``."""
 
-from services.wallet.routes import accounts, redemptions, shop, spending, wallets
+from services.wallet.routes import (
+    accounts,
+    merchant,
+    redemptions,
+    shop,
+    spending,
+    statements,
+    wallets,
+)
 from services.wallet.routes.table import api
 
-__all__ = ["accounts", "api", "redemptions", "shop", "spending", "wallets"]
+__all__ = [
+    "accounts",
+    "api",
+    "merchant",
+    "redemptions",
+    "shop",
+    "spending",
+    "statements",
+    "wallets",
+]
