@@ -260,6 +260,52 @@ async def ledgers_are_transfers(scene: Scene) -> Finding:
     )
 
 
+async def sealed_transfers_stand(scene: Scene) -> Finding:
+    """What a night has sealed is there, and is what was sealed, to the letter."""
+    return await compare(
+        scene,
+        "sealed transfers stand as they were sealed",
+        """
+        SELECT s.cause_id || ' ' || s.kind AS id,
+               CASE WHEN t.cause_id IS NULL THEN 'sealed by ' || s.seq || ', but gone'
+                    WHEN wallet.transfer_digest(t) <> s.digest
+                    THEN 'changed after seal ' || s.seq END AS what
+          FROM wallet.sealed_transfers s
+          LEFT JOIN wallet.transfers t
+            ON t.merchant_id = s.merchant_id AND t.cause_id = s.cause_id AND t.kind = s.kind
+        """,
+    )
+
+
+async def seals_are_a_chain(scene: Scene) -> Finding:
+    """Each merchant's seals follow one another, and each covers what it says."""
+    return await compare(
+        scene,
+        "seals are an unbroken chain",
+        """
+        SELECT coalesce(g.merchant_id, m.merchant_id) || ' ' || coalesce(g.seq, m.seq) AS id,
+               CASE WHEN g.seq IS NULL THEN 'its seal is gone'
+                    WHEN m.seq IS NULL THEN 'covers nothing'
+                    WHEN g.seq <> coalesce(g.seq_before, 0) + 1 THEN 'the seal before it is gone'
+                    WHEN g.previous <> coalesce(g.before, ''::bytea)
+                    THEN 'does not follow the seal before it'
+                    WHEN m.transfers <> g.transfers THEN
+                         m.transfers || ' transfers covered, ' || g.transfers || ' sealed'
+                    WHEN g.digest <> sha256(g.previous || m.digests) THEN 'its digest is another'
+               END AS what
+          FROM (SELECT merchant_id, seq, transfers, digest, previous,
+                       lag(digest) OVER chain AS before, lag(seq) OVER chain AS seq_before
+                  FROM wallet.seals
+                WINDOW chain AS (PARTITION BY merchant_id ORDER BY seq)) g
+          FULL JOIN (
+               SELECT merchant_id, seq, count(*) AS transfers,
+                      string_agg(digest, ''::bytea ORDER BY cause_id, kind) AS digests
+                 FROM wallet.sealed_transfers GROUP BY merchant_id, seq) m
+            ON m.merchant_id = g.merchant_id AND m.seq = g.seq
+        """,
+    )
+
+
 CHECKS = (
     collected_is_credited,
     refunds_are_booked,
@@ -271,4 +317,6 @@ CHECKS = (
     nothing_is_negative,
     escrow_holds,
     ledgers_are_transfers,
+    sealed_transfers_stand,
+    seals_are_a_chain,
 )

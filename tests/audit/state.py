@@ -16,6 +16,7 @@ import orjson
 from services.billing.domain.trade_no import refund_no, trade_no
 from services.fulfillment.domain.shipment import shipment_id_for
 from services.signing.domain.evidence import Entry, next_entry
+from services.wallet.store import seals
 from shared.calendar import CHINA, at_in_china
 from shared.db import Connection
 from shared.ids import derived_id
@@ -476,3 +477,6 @@ async def write(conn: Connection) -> None:
             f"FROM jsonb_populate_record(NULL::{table}, $1::text::jsonb)",
             orjson.dumps(row).decode(),
         )
+    await conn.execute("SET search_path TO wallet")
+    await seals.seal(conn, MERCHANT, now=NOW)
+    await conn.execute("RESET search_path")

@@ -327,7 +327,8 @@ async def test_history_and_preference_tell_parcels_redemptions_and_returns(count
     counter.wallet.clock.advance(hours=1)
     await counter.give_back(redeemed["redemption_id"], amount_fen=1000)
 
-    lines, cursor = [], ""
+    lines: list[tuple[str, int, str]] = []
+    cursor: str | None = ""
     while cursor is not None:
         _, page = await counter.get(f"/v1/customers/{CUSTOMER}/spending?limit=1{cursor}")
         lines += [(line["what"], line["amount_fen"], line["category"]) for line in page["items"]]
