@@ -1,6 +1,11 @@
 """What billing hears, and what it does about it."""
 
 from services.billing.deps import Deps
+from services.billing.usecases.change_schedule import (
+    amend_billing,
+    pause_billing,
+    resume_billing,
+)
 from services.billing.usecases.keep_mandate import close_mandate, grant_mandate, revoke_mandate
 from services.billing.usecases.keep_merchant import approve_merchant, suspend_merchant
 from services.billing.usecases.move_agreement import (
@@ -9,6 +14,7 @@ from services.billing.usecases.move_agreement import (
     complete_agreement,
     terminate_agreement,
 )
+from services.billing.usecases.note_consumed import note_consumed
 from services.billing.usecases.open_billing import open_billing
 from services.billing.usecases.record_notice_proof import record_accepted, record_delivered
 from services.billing.usecases.refund_settlement import refund_settlement
@@ -17,8 +23,11 @@ from services.fulfillment.contract import ShipmentCancelled, ShipmentDelivered, 
 from services.notify.contract import MessageAccepted, MessageDelivered
 from services.signing.contract import (
     AgreementActivated,
+    AgreementAmended,
     AgreementCancelled,
     AgreementCompleted,
+    AgreementPaused,
+    AgreementResumed,
     AgreementSigned,
     AgreementTerminated,
     MandateClosed,
@@ -27,7 +36,7 @@ from services.signing.contract import (
     MerchantApproved,
     MerchantSuspended,
 )
-from services.wallet.contract import RefundRequested
+from services.wallet.contract import HoldCaptured, RefundRequested
 from shared.bus import On, OnMany, Subscription
 
 CONSUMERS: tuple[Subscription[Deps], ...] = (
@@ -40,11 +49,15 @@ CONSUMERS: tuple[Subscription[Deps], ...] = (
     On(AgreementActivated, activate_agreement),
     On(AgreementCancelled, cancel_agreement),
     On(AgreementTerminated, terminate_agreement),
+    On(AgreementPaused, pause_billing),
+    On(AgreementResumed, resume_billing),
+    On(AgreementAmended, amend_billing),
     On(AgreementCompleted, complete_agreement),
     OnMany(MessageAccepted, record_accepted),
     OnMany(MessageDelivered, record_delivered),
     OnMany(ShipmentPlanned, note_planned),
     OnMany(ShipmentDelivered, note_delivered),
     OnMany(ShipmentCancelled, note_cancelled),
+    OnMany(HoldCaptured, note_consumed),
     On(RefundRequested, refund_settlement),
 )

@@ -62,6 +62,7 @@ def one_channel_late() -> tuple[Proof, ...]:
 LEGS: dict[Refusal, dict[str, Any]] = {
     Refusal.AGREEMENT_ENDED: {"agreement": an_agreement(state=AgreementState.TERMINATED)},
     Refusal.AGREEMENT_COOLING_OFF: {"agreement": an_agreement(state=AgreementState.COOLING_OFF)},
+    Refusal.AGREEMENT_PAUSED: {"agreement": an_agreement(state=AgreementState.PAUSED)},
     Refusal.TOO_SOON_AFTER_SIGNING: {
         "agreement": an_agreement(signed_at=NOW - timedelta(hours=167, minutes=59))
     },

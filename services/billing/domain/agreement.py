@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 from uuid import UUID
 
+from services.billing.domain.collectible import LegalType
 from services.billing.domain.overdue_penalty import PenaltyTerms
 
 
@@ -14,6 +15,7 @@ class AgreementState(StrEnum):
 
     COOLING_OFF = "cooling_off"
     ACTIVE = "active"
+    PAUSED = "paused"
     CANCELLED = "cancelled"
     TERMINATED = "terminated"
     COMPLETED = "completed"
@@ -34,7 +36,9 @@ class Agreement:
 
     ``plan_on`` is the date up to which the rail lets the next period be charged, for
     rails that keep such a plan; None means that the rail has to be asked.
-    ``holds`` are the reasons why a person wants no charge now.
+    ``holds`` are the reasons why a person wants no charge now.  ``changes_heard`` counts
+    signing's changes that were applied, ``terms_no`` the schedules that came of them;
+    ``paused_months`` is by how much a pause that is not over has moved the unpaid.
     """
 
     agreement_id: UUID
@@ -60,6 +64,10 @@ class Agreement:
     penalty_ppm_per_day: int = 0
     penalty_grace_days: int = 0
     penalty_cap_per_mille: int = 0
+    changes_heard: int = 0
+    terms_no: int = 0
+    paused_months: int = 0
+    legal_type: LegalType = LegalType.PREPAID
 
     @property
     def penalty_terms(self) -> PenaltyTerms:
@@ -84,7 +92,9 @@ def move(agreement: Agreement, step: AgreementMove) -> Agreement:
         return agreement
     match step:
         case AgreementMove.ACTIVATE:
-            state = AgreementState.ACTIVE
+            # Heard again, or late: a pause is not over for that.
+            cooling = agreement.state is AgreementState.COOLING_OFF
+            state = AgreementState.ACTIVE if cooling else agreement.state
         case AgreementMove.CANCEL:
             state = AgreementState.CANCELLED
         case AgreementMove.TERMINATE:
@@ -115,3 +125,8 @@ def period_paid(agreement: Agreement) -> Agreement:
     if agreement.failed_periods == 0 and agreement.flagged_at is None:
         return agreement
     return replace(agreement, failed_periods=0, last_failed_seq=0, flagged_at=None)
+
+
+def risk_cleared(agreement: Agreement) -> Agreement:
+    """Return *agreement* after a person looked: charges go on, failures count from none."""
+    return replace(agreement, failed_periods=0, flagged_at=None)

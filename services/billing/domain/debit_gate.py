@@ -36,6 +36,7 @@ class Refusal(StrEnum):
 
     AGREEMENT_ENDED = "agreement_ended"
     AGREEMENT_COOLING_OFF = "agreement_cooling_off"
+    AGREEMENT_PAUSED = "agreement_paused"
     TOO_SOON_AFTER_SIGNING = "too_soon_after_signing"
     INSTALMENT_SETTLED = "instalment_settled"
     DOWN_PAYMENT = "down_payment"
@@ -164,6 +165,8 @@ def _agreement(facts: GateFacts) -> list[Refusal]:
     agreement, found = facts.agreement, []
     if agreement.state is AgreementState.COOLING_OFF:
         found.append(Refusal.AGREEMENT_COOLING_OFF)
+    elif agreement.state is AgreementState.PAUSED:
+        found.append(Refusal.AGREEMENT_PAUSED)
     elif agreement.state is not AgreementState.ACTIVE:
         found.append(Refusal.AGREEMENT_ENDED)
     if facts.now < agreement.signed_at + FIRST_CHARGE_AFTER:

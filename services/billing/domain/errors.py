@@ -163,3 +163,51 @@ class ResolutionForbidden(Rejected):
     """This resolution is found out, not said; or this difference needs a usable bill."""
 
     code = "bill-resolution-forbidden"
+
+
+class ChangeTooEarly(Conflict):
+    """A change of signing's came before the one that precedes it; it comes again."""
+
+    code = "change-too-early"
+
+
+class PauseNotPossible(Conflict):
+    """The agreement is not active, or nothing of it is still to be charged."""
+
+    code = "pause-not-possible"
+
+
+class PostponementDayInvalid(Rejected):
+    """The agreed day is too soon, too late, or another period's; the facts name the bounds."""
+
+    code = "postponement-day-invalid"
+
+
+class PostponementNotPossible(Conflict):
+    """This instalment is paid, missed, ended or being collected."""
+
+    code = "postponement-not-possible"
+
+
+class QuoteUnknown(NotFound):
+    """There is no such quote."""
+
+    code = "quote-unknown"
+
+
+class QuoteOutdated(Conflict):
+    """The quote is older than a day, or something was paid since; ask for another."""
+
+    code = "quote-outdated"
+
+
+class OrderUnknown(NotFound):
+    """There is no such order."""
+
+    code = "order-unknown"
+
+
+class InstalmentsForeign(Rejected):
+    """The instalments of one order belong to one agreement; ``foreign`` are not of this one."""
+
+    code = "instalments-foreign"

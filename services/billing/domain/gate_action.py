@@ -41,7 +41,8 @@ def _action(reason: Refusal) -> GateAction:
         case Refusal.AGREEMENT_ENDED | Refusal.INSTALMENT_SETTLED | Refusal.NOTHING_TO_CHARGE:
             return GateAction.DROP
         case (
-            Refusal.ON_HOLD
+            Refusal.AGREEMENT_PAUSED
+            | Refusal.ON_HOLD
             | Refusal.PREVIOUS_UNFULFILLED
             | Refusal.MERCHANT_INELIGIBLE
             | Refusal.GUARANTEE_SHORT

@@ -43,11 +43,12 @@ class InstalmentMove(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Instalment:
     """
-    One period; ``due_on`` is what was signed, ``charge_on`` when it is charged.
+    One period; ``due_on`` is what was signed or agreed since, ``charge_on`` when it is charged.
 
     ``tries`` numbers every attempt; ``auto_tries`` counts the automatic ones since the
     present ``charge_on``.  ``next_*_at`` are when a job wants it, None for never.
-    ``rung`` is the step of the dunning ladder that was reached.
+    ``rung`` is the step of the dunning ladder that was reached.  ``terms_no`` is the change of
+    the schedule that last gave it a date or an amount, 0 for none; notices are about one.
     """
 
     instalment_id: UUID
@@ -75,6 +76,7 @@ class Instalment:
     paid_at: datetime | None = None
     bonus_fen: int = 0
     """What the merchant gives beside the amount; it reaches the pet wallet as bonus."""
+    terms_no: int = 0
 
     @property
     def is_down_payment(self) -> bool:

@@ -36,3 +36,19 @@ def principal_fen(amount_fen: int, lines: Sequence[SignedLine]) -> int:
     """Return the part of *amount_fen* on which a penalty may be asked: not the interest in it."""
     interest_fen = sum(line.amount_fen for line in lines if line.kind in _INTEREST)
     return max(0, amount_fen - max(0, interest_fen))
+
+
+EARLY_NOTE: Final = "early settlement"
+
+
+def interest_ahead_fen(lines: Sequence[SignedLine]) -> int:
+    """Return the interest in an amount, which is not asked when it is paid before its time."""
+    return max(0, sum(line.amount_fen for line in lines if line.kind in _INTEREST))
+
+
+def without_interest(lines: Sequence[SignedLine]) -> tuple[SignedLine, ...]:
+    """Return *lines* with their interest taken off again, for an early settlement (rule CR-16)."""
+    waived = SignedLine(
+        kind=LineKind.INTEREST_FREE, amount_fen=-interest_ahead_fen(lines), note=EARLY_NOTE
+    )
+    return (*lines, waived)

@@ -57,7 +57,7 @@ class PlannedNotice:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notice that was asked for, about one charge date and amount."""
+    """A notice that was asked for, about one charge date and amount under one set of terms."""
 
     notice_id: UUID
     instalment_id: UUID
@@ -68,6 +68,7 @@ class Notice:
     amount_fen: int
     requested_at: datetime
     send_by: datetime
+    terms_no: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,19 +33,20 @@ def postpone(
     *,
     now: datetime,
     permission: Permission | None,
+    agreed_on: date | None = None,
 ) -> list[Instalment]:
     """
     Return *instalment* on its new day, and those of *others* that have to follow it.
 
     No two periods of an agreement share a charge day.  Where the rail keeps a plan, each
     success moves that plan by a month from where it stood, so later periods must not be
-    charged before their window opens.
+    charged before their window opens.  A day that the customer *agreed_on* is taken as it is.
     """
     today = day_in_china(now)
     window = None if permission is None else permission.due_window
     unpaid = [other for other in others if other.state in CHARGEABLE]
     taken = {other.charge_on for other in unpaid}
-    day = postponed_day(today, taken=taken, permission=permission)
+    day = agreed_on or postponed_day(today, taken=taken, permission=permission)
     if window is not None and agreement.plan_on is not None:
         day = max(day, agreement.plan_on + timedelta(days=window.first_day))
     changed = [_to_day(instalment, day, now=now, permission=permission)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.billing.domain.agreement import Agreement, AgreementState
+from services.billing.domain.collectible import LegalType
 from services.billing.domain.errors import AgreementUnknown
 from shared.db import Connection, Row
 
@@ -65,7 +66,10 @@ async def save(conn: Connection, agreements: Sequence[Agreement]) -> None:
         UPDATE agreements AS a
            SET state = n.state, failed_periods = n.failed_periods,
                last_failed_seq = n.last_failed_seq, flagged_at = n.flagged_at,
-               holds = n.holds, plan_on = n.plan_on, fully_paid_at = n.fully_paid_at
+               holds = n.holds, plan_on = n.plan_on, fully_paid_at = n.fully_paid_at,
+               charge_day = n.charge_day, total_fen = n.total_fen,
+               changes_heard = n.changes_heard, terms_no = n.terms_no,
+               paused_months = n.paused_months
           FROM jsonb_populate_recordset(NULL::agreements, $1) AS n
          WHERE a.agreement_id = n.agreement_id
         """,
@@ -94,4 +98,11 @@ async def mark_fully_paid(conn: Connection, agreement_ids: Sequence[UUID]) -> li
 
 
 def _agreement(row: Row) -> Agreement:
-    return Agreement(**{**row, "state": AgreementState(row["state"]), "holds": tuple(row["holds"])})
+    return Agreement(
+        **{
+            **row,
+            "state": AgreementState(row["state"]),
+            "holds": tuple(row["holds"]),
+            "legal_type": LegalType(row["legal_type"]),
+        }
+    )

@@ -34,11 +34,11 @@ async def add(conn: Connection, notices: Sequence[Notice]) -> set[UUID]:
     rows = await conn.fetch(
         """
         INSERT INTO notices (notice_id, instalment_id, merchant_id, kind, channels, charge_on,
-                             amount_fen, requested_at, send_by, next_send_at)
+                             amount_fen, requested_at, send_by, next_send_at, terms_no)
         SELECT notice_id, instalment_id, merchant_id, kind, channels, charge_on, amount_fen,
-               requested_at, send_by, CASE WHEN kind = 'rail' THEN requested_at END
+               requested_at, send_by, CASE WHEN kind = 'rail' THEN requested_at END, terms_no
           FROM jsonb_populate_recordset(NULL::notices, $1)
-            ON CONFLICT (instalment_id, kind, charge_on, amount_fen) DO NOTHING
+            ON CONFLICT (instalment_id, kind, charge_on, amount_fen, terms_no) DO NOTHING
         RETURNING notice_id
         """,
         list(notices),
@@ -69,7 +69,7 @@ async def proofs(conn: Connection, instalment_ids: Sequence[UUID]) -> dict[UUID,
         """
         SELECT n.instalment_id, n.kind, p.channel, p.accepted_at, p.delivered_at
           FROM instalments AS i
-          JOIN notices AS n USING (instalment_id, charge_on, amount_fen)
+          JOIN notices AS n USING (instalment_id, charge_on, amount_fen, terms_no)
           JOIN notice_proofs AS p USING (notice_id)
          WHERE i.instalment_id = ANY($1::uuid[])
         """,
@@ -91,7 +91,7 @@ async def kinds_requested(
         """
         SELECT n.instalment_id, n.kind
           FROM instalments AS i
-          JOIN notices AS n USING (instalment_id, charge_on, amount_fen)
+          JOIN notices AS n USING (instalment_id, charge_on, amount_fen, terms_no)
          WHERE i.instalment_id = ANY($1::uuid[])
         """,
         instalment_ids,
@@ -161,6 +161,21 @@ async def send_later(conn: Connection, notice_id: UUID, *, at: datetime, answer:
     )
 
 
+async def supersede(conn: Connection, instalment_ids: Sequence[UUID]) -> None:
+    """Take back what was asked for about terms that count no more and is not answered yet."""
+    await conn.execute(
+        """
+        UPDATE notices AS n
+           SET state = CASE n.state WHEN 'requested' THEN 'superseded' ELSE n.state END,
+               next_send_at = NULL
+          FROM instalments AS i
+         WHERE i.instalment_id = ANY($1::uuid[]) AND n.instalment_id = i.instalment_id
+           AND n.terms_no < i.terms_no
+        """,
+        instalment_ids,
+    )
+
+
 async def story(conn: Connection, instalment_id: UUID) -> list[Row]:
     """Return every notice of an instalment with its proofs, oldest first."""
     return await conn.fetch(
@@ -187,4 +202,5 @@ def _notice(row: Row) -> Notice:
         amount_fen=row["amount_fen"],
         requested_at=row["requested_at"],
         send_by=row["send_by"],
+        terms_no=row["terms_no"],
     )

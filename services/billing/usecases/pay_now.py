@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.billing.deps import Deps
+from services.billing.domain.agreement import Agreement
 from services.billing.domain.attempt import Attempt, AttemptKind
 from services.billing.domain.errors import (
     AmountDiffers,
@@ -21,6 +22,7 @@ from services.billing.store import agreements, attempts, history, instalments, m
 from services.billing.usecases.attempt_due_charges import new_attempt
 from services.billing.usecases.owed_now import Owed, owed_now
 from services.billing.usecases.settle_charge import Learned, settle_charges
+from shared.db import Connection
 from shared.errors import TryLater
 from shared.rails.classes import FailureClass
 
@@ -58,7 +60,22 @@ async def pay_now(deps: Deps, token: str, *, amount_fen: int | None) -> Payment:
         PaymentRefused: The rail refuses to open a payment.
         PaymentUnclear: The rail did not answer.
     """
-    attempt = await _prepare(deps, token, amount_fen)
+    now = deps.clock.now()
+    async with deps.db.transaction() as conn:
+        found = await instalments.find_by_token(conn, token)
+        agreement = await agreements.lock(conn, found.agreement_id)
+        (instalment,) = await instalments.by_ids(conn, [found.instalment_id])
+        attempt = await prepare_payment(conn, agreement, instalment, amount_fen, now=now)
+    return await open_at_rail(deps, attempt)
+
+
+async def open_at_rail(deps: Deps, attempt: Attempt) -> Payment:
+    """
+    Open a prepared payment at its rail; one that is open already is given again.
+
+    Raises:
+        PaymentRefused, PaymentUnclear: As for ``pay_now``.
+    """
     if attempt.client is not None:
         return Payment(attempt, dict(attempt.client))
     answer = await deps.rails[attempt.rail].open_payment(attempt)
@@ -74,51 +91,60 @@ async def pay_now(deps: Deps, token: str, *, amount_fen: int | None) -> Payment:
             raise PaymentUnclear("The rail did not answer; try again.", rail_code=answer.code)
 
 
-async def _prepare(deps: Deps, token: str, amount_fen: int | None) -> Attempt:
-    now = deps.clock.now()
-    async with deps.db.transaction() as conn:
-        found = await instalments.find_by_token(conn, token)
-        agreement = await agreements.lock(conn, found.agreement_id)
-        (instalment,) = await instalments.by_ids(conn, [found.instalment_id])
-        _require_unpaid(instalment)
-        standing = (await attempts.open_of(conn, [found.instalment_id])).get(found.instalment_id)
-        if standing is not None:
-            return _same_or_busy(standing, amount_fen, now=now)
-        owed = await owed_now(conn, instalment, agreement, now=now)
-        _require_exact(owed, amount_fen)
-        granted = await mandates.newest(conn, [found.agreement_id])
-        mandate = granted.get(found.agreement_id)
-        if mandate is None:
-            raise MandateUnknown("Nobody has told who pays.", agreement_id=found.agreement_id)
-        attempt = replace(
-            new_attempt(
-                instalment,
-                mandate,
-                AttemptKind.PAY_NOW,
-                agreement.plan_name,
-                now=now,
-                life=PAYMENT_LIFE,
-                penalty_fen=owed.penalty_fen,
-            ),
-            query_at=now + FIRST_QUERY,
-        )
-        await attempts.add(conn, [attempt])
-        await instalments.save(conn, [replace(instalment, tries=attempt.attempt_no)])
-        await history.add(
-            conn,
-            [
-                Move(
-                    "attempt",
-                    attempt.attempt_id,
-                    attempt.instalment_id,
-                    "",
-                    attempt.state,
-                    Actor.CUSTOMER,
-                    "pay_now",
-                    now,
-                )
-            ],
-        )
+async def prepare_payment(
+    conn: Connection,
+    agreement: Agreement,
+    instalment: Instalment,
+    amount_fen: int | None,
+    *,
+    now: datetime,
+) -> Attempt:
+    """
+    Write the attempt of a payment whose *agreement* is locked, or return the one that stands.
+
+    Raises:
+        NothingToPay, AmountDiffers, ChargeUnderWay, MandateUnknown: As for ``pay_now``.
+    """
+    _require_unpaid(instalment)
+    about = instalment.instalment_id
+    standing = (await attempts.open_of(conn, [about])).get(about)
+    if standing is not None:
+        return _same_or_busy(standing, amount_fen, now=now)
+    owed = await owed_now(conn, instalment, agreement, now=now)
+    _require_exact(owed, amount_fen)
+    granted = await mandates.newest(conn, [agreement.agreement_id])
+    mandate = granted.get(agreement.agreement_id)
+    if mandate is None:
+        raise MandateUnknown("Nobody has told who pays.", agreement_id=agreement.agreement_id)
+    attempt = replace(
+        new_attempt(
+            instalment,
+            mandate,
+            AttemptKind.PAY_NOW,
+            agreement.plan_name,
+            now=now,
+            life=PAYMENT_LIFE,
+            penalty_fen=owed.penalty_fen,
+        ),
+        query_at=now + FIRST_QUERY,
+    )
+    await attempts.add(conn, [attempt])
+    await instalments.save(conn, [replace(instalment, tries=attempt.attempt_no)])
+    await history.add(
+        conn,
+        [
+            Move(
+                "attempt",
+                attempt.attempt_id,
+                attempt.instalment_id,
+                "",
+                attempt.state,
+                Actor.CUSTOMER,
+                "pay_now",
+                now,
+            )
+        ],
+    )
     return attempt
 
 

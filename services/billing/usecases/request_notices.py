@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.billing.contract import NoticeRequested
 from services.billing.deps import Deps
-from services.billing.domain.agreement import ENDED, Agreement
+from services.billing.domain.agreement import ENDED, Agreement, AgreementState
 from services.billing.domain.history import Actor, Move
 from services.billing.domain.instalment import CHARGEABLE, Instalment, InstalmentMove, moved
 from services.billing.domain.mandate import Mandate, MandateState
@@ -78,6 +78,7 @@ async def request_notices(deps: Deps) -> int:
 def _will_be_charged(agreement: Agreement, mandate: Mandate | None) -> bool:
     return (
         agreement.flagged_at is None
+        and agreement.state is not AgreementState.PAUSED
         and not agreement.holds
         and mandate is not None
         and mandate.state is MandateState.ACTIVE
@@ -102,9 +103,7 @@ def _next(instalment: Instalment, left: Sequence[PlannedNotice], *, now: datetim
 def _notice(instalment: Instalment, planned: PlannedNotice, *, now: datetime) -> Notice:
     rail = planned.kind is NoticeKind.RAIL
     return Notice(
-        notice_id=derived_id(
-            "notice", instalment.instalment_id, planned.kind, instalment.charge_on
-        ),
+        notice_id=_notice_id(instalment, planned.kind),
         instalment_id=instalment.instalment_id,
         merchant_id=instalment.merchant_id,
         kind=planned.kind,
@@ -113,7 +112,16 @@ def _notice(instalment: Instalment, planned: PlannedNotice, *, now: datetime) ->
         amount_fen=instalment.amount_fen,
         requested_at=now,
         send_by=planned.send_by,
+        terms_no=instalment.terms_no,
     )
+
+
+def _notice_id(instalment: Instalment, kind: NoticeKind) -> UUID:
+    """Return the same id for the same notice; other terms need a notice of their own."""
+    about = (instalment.instalment_id, kind, instalment.charge_on)
+    if instalment.terms_no:
+        return derived_id("notice", *about, instalment.terms_no)
+    return derived_id("notice", *about)
 
 
 def _moves(

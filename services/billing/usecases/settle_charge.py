@@ -10,20 +10,31 @@ import structlog
 
 from services.billing.deps import Deps
 from services.billing.domain.agreement import Agreement
-from services.billing.domain.attempt import Attempt
+from services.billing.domain.attempt import Attempt, AttemptState
 from services.billing.domain.findings import Finding
 from services.billing.domain.history import Actor, Move
 from services.billing.domain.instalment import Instalment
 from services.billing.domain.refund import Refund, RefundState
 from services.billing.domain.settlement import Case, Happening, settle
-from services.billing.domain.task import TaskKind
+from services.billing.domain.task import Outcome, TaskKind
 from services.billing.domain.trade_no import refund_no
-from services.billing.store import agreements, attempts, history, instalments, refunds, tasks
+from services.billing.store import (
+    agreements,
+    attempts,
+    changes,
+    history,
+    instalments,
+    refunds,
+)
+from services.billing.store.changes import WaitingTerms
 from services.billing.usecases import announce
+from services.billing.usecases.close_tasks import close_manual_checks, end_dunning
+from services.billing.usecases.follow_waiting import Followed, follow, write_followed
 from shared import outbox
 from shared.db import Connection
 from shared.events import Event
 from shared.ids import derived_id
+from shared.rails.permissions import Permission
 
 log = structlog.get_logger()
 
@@ -50,6 +61,9 @@ class _Batch:
     cases: list[Case] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    waiting: dict[UUID, WaitingTerms] = field(default_factory=dict)
+    clear: list[UUID] = field(default_factory=list)
+    followed: list[Followed] = field(default_factory=list)
 
 
 async def settle_all(deps: Deps, learned: Sequence[Learned], *, actor: Actor) -> None:
@@ -94,6 +108,7 @@ async def settle_charges(
     moved = {case.agreement.agreement_id for case in batch.cases}
     await agreements.save(conn, [batch.agreements[agreement_id] for agreement_id in moved])
     await history.add(conn, batch.moves)
+    await write_followed(conn, batch.clear, batch.followed, now=now)
     await _after_money(conn, batch, now=now)
     await outbox.add(conn, *batch.events)
 
@@ -106,6 +121,7 @@ async def _lock(conn: Connection, learned: Sequence[Learned]) -> _Batch:
         {agreement.agreement_id: agreement for agreement in locked},
         {instalment.instalment_id: instalment for instalment in about},
         {attempt.attempt_id: attempt for attempt in found},
+        waiting=await changes.waiting(conn, [one.instalment_id for one in about]),
     )
 
 
@@ -116,6 +132,7 @@ def _settle_one(batch: _Batch, one: Learned, deps: Deps, *, now: datetime, actor
     )
     permission = deps.permissions[before.rail, before.product]
     after = settle(case, one.finding, now=now, permission=permission, ladder=deps.terms.ladder)
+    after = _follow(batch, case, after, now=now, permission=permission)
     batch.attempts[before.attempt_id] = after.attempt
     if after.attempt.state is not before.state:
         batch.moves += _moves(case, after, one.finding, now=now, actor=actor)
@@ -127,6 +144,19 @@ def _settle_one(batch: _Batch, one: Learned, deps: Deps, *, now: datetime, actor
     batch.instalments[before.instalment_id] = after.instalment
     batch.cases.append(after)
     batch.events += announce.events_of(after, now=now, pay_url_base=deps.terms.pay_url_base)
+
+
+def _follow(
+    batch: _Batch, case: Case, after: Case, *, now: datetime, permission: Permission
+) -> Case:
+    waiting = batch.waiting.get(case.instalment.instalment_id)
+    if waiting is None or after.attempt.state not in {AttemptState.SUCCEEDED, AttemptState.FAILED}:
+        return after
+    batch.clear.append(waiting.instalment_id)
+    moved = follow(case, after, waiting, now=now, permission=permission)
+    if moved is not after:
+        batch.followed.append(Followed(case.instalment, moved, waiting.reason))
+    return moved
 
 
 def _moves(
@@ -165,10 +195,10 @@ def _moves(
 async def _after_money(conn: Connection, batch: _Batch, *, now: datetime) -> None:
     collected = [case for case in batch.cases if Happening.COLLECTED in case.happenings]
     settled = [case for case in collected if Happening.OVERDUE_SETTLED in case.happenings]
-    if settled:
-        await tasks.close_of_instalments(
-            conn, [case.instalment.instalment_id for case in settled], now
-        )
+    await end_dunning(
+        conn, [case.instalment.instalment_id for case in settled], Outcome.PAID, now=now
+    )
+    await _after_risk(conn, batch, now=now)
     done = {case.agreement.agreement_id for case in collected}
     if done:
         batch.events += [
@@ -187,6 +217,25 @@ async def _after_money(conn: Connection, batch: _Batch, *, now: datetime) -> Non
                 case.agreement,
                 case.instalment.instalment_id,
                 detail=case.attempt.failure_code or "",
+                now=now,
+            )
+
+
+async def _after_risk(conn: Connection, batch: _Batch, *, now: datetime) -> None:
+    """Let a person look at what was flagged (rules WH-14, C4), and nobody once it is clear."""
+    cleared = [case for case in batch.cases if Happening.RISK_CLEARED in case.happenings]
+    await close_manual_checks(
+        conn, [case.agreement.agreement_id for case in cleared], Outcome.PAID, now=now
+    )
+    for case in batch.cases:
+        if Happening.RISK_FLAGGED in case.happenings:
+            await announce.open_task(
+                conn,
+                TaskKind.MANUAL_CHECK,
+                f"{case.agreement.agreement_id}:{case.instalment.seq}",
+                case.agreement,
+                case.instalment.instalment_id,
+                detail=f"{case.agreement.failed_periods} periods failed in a row",
                 now=now,
             )
 
