@@ -31,7 +31,7 @@ SIMULATORS: Final = (
     Simulator(
         "providers",
         "deploy.sandbox.providers",
-        ("esign", "faceid", "sms", "wechat", "jst", "kuaidi100"),
+        ("esign", "faceid", "sms", "wechat", "jst", "kuaidi100", "payout", "factor"),
     ),
 )
 
@@ -132,6 +132,10 @@ def _fulfillment(around: Surroundings) -> dict[str, str]:
     }
 
 
+def _wallet(around: Surroundings) -> dict[str, str]:
+    return _urls(around, "payout", "factor")
+
+
 def _notify(around: Surroundings) -> dict[str, str]:
     return _urls(around, "sms", "wechat", "alipay") | {
         "PRIVATE_KEY": around.secrets.sealing_private_keys["notify"],
@@ -154,6 +158,7 @@ def _nothing(_: Surroundings) -> dict[str, str]:
 _OWN: Final[Mapping[str, Callable[[Surroundings], dict[str, str]]]] = {
     "signing": _signing,
     "billing": _billing,
+    "wallet": _wallet,
     "fulfillment": _fulfillment,
     "notify": _notify,
 }

@@ -45,6 +45,10 @@ _RANDOM: Final = {
     "kuaidi100_key": 16,
     "kuaidi100_customer": 32,
     "kuaidi100_salt": 16,
+    "payout_app_id": 16,
+    "payout_app_secret": 32,
+    "factor_app_id": 16,
+    "factor_app_secret": 32,
 }
 """Names of the random secrets and their lengths in characters."""
 

@@ -25,6 +25,10 @@ DEFAULTS: Final = {
     "jst_access_token": "sandbox-jst-token",
     "kuaidi100_key": "sandbox-kd-key",
     "kuaidi100_customer": "sandbox-kd-customer",
+    "payout_app_id": "sandbox-payout-app",
+    "payout_app_secret": "sandbox-payout-secret",
+    "factor_app_id": "sandbox-factor-app",
+    "factor_app_secret": "sandbox-factor-secret",
 }
 """Credentials of a simulator started without a keys directory."""
 

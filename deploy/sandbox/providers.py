@@ -1,9 +1,10 @@
 """
-The six simulators that are no rails, in one process: one port, one clock, one book for each.
+The eight simulators that are no rails, in one process: one port, one clock, one book for each.
 
 ``python -m deploy.sandbox.providers --keys DIR --books DIR --esign-port P --faceid-port P
---sms-port P --wechat-port P --jst-port P --kuaidi100-port P`` and every argument of the single
-simulators; one without a port is not started.  Each argument may also come from ``SANDBOX_...``.
+--sms-port P --wechat-port P --jst-port P --kuaidi100-port P --payout-port P --factor-port P`` and
+every argument of the single simulators; one without a port is not started.  Each argument may
+also come from ``SANDBOX_...``.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from typing import Any, Final
 from deploy.sandbox.aliyun_sms import AliyunSms
 from deploy.sandbox.esign import ESign
 from deploy.sandbox.faceid import FaceId
+from deploy.sandbox.institutions import Factor, PayoutChannel
 from deploy.sandbox.jushuitan import Jushuitan
 from deploy.sandbox.kit import Options, Sandbox, serve
 from deploy.sandbox.kuaidi100 import Kuaidi100
@@ -31,6 +33,8 @@ SIMULATORS: Final[dict[str, Callable[[Options], Sandbox]]] = {
     "wechat": WeChatMessages,
     "jst": Jushuitan,
     "kuaidi100": Kuaidi100,
+    "payout": PayoutChannel,
+    "factor": Factor,
 }
 """By the word that names their port: ``--esign-port``."""
 
@@ -47,6 +51,7 @@ EXTRA: Final = (
     "jst-calls-per-second",
     "jst-calls-per-minute",
     "jst-ships-at-hour",
+    "institution-minutes",
 )
 
 
@@ -61,7 +66,7 @@ def sandboxes(arguments: Sequence[str] | None = None) -> list[Sandbox]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Six provider simulators in one process.")
+    parser = argparse.ArgumentParser(description="Eight provider simulators in one process.")
     ports = [f"{name}-port" for name in SIMULATORS]
     for name in ("host", "keys", "books", "now", *ports, *EXTRA):
         default = os.environ.get(f"SANDBOX_{name.upper().replace('-', '_')}")

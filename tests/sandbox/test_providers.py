@@ -1,4 +1,4 @@
-"""Six simulators in one process: arguments, keys, books and ports."""
+"""Eight simulators in one process: arguments, keys, books and ports."""
 
 import asyncio
 import sys
@@ -25,7 +25,7 @@ async def answer_of(http: ClientSession, url: str) -> dict[str, Any]:
                 await asyncio.sleep(0.05)
 
 
-async def test_one_process_serves_all_six_on_their_ports(tmp_path):
+async def test_one_process_serves_all_of_them_on_their_ports(tmp_path):
     ports = {name: free_port() for name in SIMULATORS}
     arguments = [f"--{name}-port={port}" for name, port in ports.items()]
     process = await asyncio.create_subprocess_exec(
