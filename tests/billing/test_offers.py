@@ -1,8 +1,11 @@
 """Lives with something given or asked: half months, free months, down payments, penalties."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.billing.contract import (
     AgreementFullyPaid,
@@ -12,13 +15,23 @@ from services.billing.contract import (
     InstalmentOverdue,
     NoticeRequested,
 )
+from services.billing.domain.agreement import AgreementState
+from services.billing.domain.debit_gate import Refusal, grant_refusals, refusals
 from services.billing.domain.errors import AmountDiffers, LinesDiffer, NothingToPay
+from services.billing.domain.gate_action import GateAction, action
 from services.billing.domain.instalment import InstalmentState
 from services.billing.store import invariants, lines
 from services.billing.usecases.pay_now import pay_now
 from services.signing.contract import AgreementTerminated, OverduePenalty, Rail
 from shared.ids import derived_id, new_id
-from tests.support.billing_builders import AMOUNT_FEN, MERCHANT, a_signing
+from tests.support.billing_builders import (
+    AMOUNT_FEN,
+    MERCHANT,
+    a_signing,
+    an_agreement,
+    an_instalment,
+    open_gate,
+)
 from tests.support.billing_offers import (
     DOWN_FEN,
     by_seq,
@@ -33,6 +46,51 @@ from tests.support.billing_world import BUYER, OPENID
 HALF_FEN = AMOUNT_FEN // 2
 LATE = OverduePenalty(rate_ppm_per_day=300, grace_days=3, cap_per_mille=50)
 DECLINE = {"on": "pay", "do": "decline:BUYER_BALANCE_NOT_ENOUGH", "times": 3}
+
+
+SITUATIONS = st.fixed_dictionaries(
+    {
+        "agreement": st.sampled_from(
+            [an_agreement(state=state) for state in AgreementState]
+            + [an_agreement(holds=("dispute",)), an_agreement(flagged_at=open_gate().now)]
+        ),
+        "now": st.integers(-50, 50).map(lambda hours: open_gate().now + timedelta(hours=hours)),
+        "open_elsewhere": st.booleans(),
+        "charged_today": st.booleans(),
+        "rail_resting": st.booleans(),
+        "repeated": st.booleans(),
+    }
+)
+"""Anything that the gate may be asked in; the notices, mandate and merchant are in order."""
+
+
+@given(SITUATIONS, st.sampled_from(InstalmentState), st.integers(0, 5))
+def test_no_situation_lets_a_down_payment_be_charged(situation, state, tries):
+    instalment = replace(an_instalment(state=state, auto_tries=tries), seq=0)
+
+    found = refusals(open_gate(instalment=instalment, **situation))
+
+    assert Refusal.DOWN_PAYMENT in found
+    assert action(found) in {GateAction.DROP, GateAction.HOLD, GateAction.GIVE_UP}
+
+
+@given(SITUATIONS, st.sampled_from(InstalmentState))
+def test_no_situation_lets_a_free_month_be_charged_or_given_against_the_agreement(situation, state):
+    instalment = an_instalment(state=state, amount_fen=0)
+    facts = open_gate(instalment=instalment, **situation)
+
+    assert Refusal.NOTHING_TO_CHARGE in refusals(facts)
+    if action(grant_refusals(facts)) is GateAction.CHARGE:
+        assert facts.agreement.state is AgreementState.ACTIVE
+        assert not facts.agreement.holds
+        assert facts.now >= facts.agreement.signed_at + timedelta(hours=168)
+    # Giving up and postponing are for money; a free month is given, waits, or is dropped.
+    assert action(grant_refusals(facts)) in {
+        GateAction.CHARGE,
+        GateAction.DROP,
+        GateAction.HOLD,
+        GateAction.WAIT,
+    }
 
 
 async def sound(world) -> None:
