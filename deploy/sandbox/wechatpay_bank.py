@@ -217,7 +217,8 @@ class WechatBank:
         except Declined as no:
             return self._save(order | {"trade_state": "PAY_FAIL", "err_code": no.code})
         notice = contract["notice"]
-        period = notice["day"] if notice is not None else "first"
+        slow = self.mode(contract["plan_id"]) == "24h"
+        period = notice["day"] if notice else self._today().isoformat() if slow else "first"
         if notice is not None:
             done = notice | {"paid": True}
             self._books.change("contracts", contract["contract_id"], notice=done)

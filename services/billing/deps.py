@@ -14,6 +14,7 @@ from services.billing.domain.dunning import FAST, PRESETS, Step
 from services.billing.gateways.alipay import AlipayRail
 from services.billing.gateways.alipay_bill import AlipayBills
 from services.billing.gateways.bill_source import BillSource
+from services.billing.gateways.paced import paced
 from services.billing.gateways.rail import Rail
 from services.billing.gateways.wechatpay import NotifyUrls, WechatPayRail
 from services.billing.gateways.wechatpay_bill import WechatPayBills
@@ -65,6 +66,7 @@ async def open_deps(settings: BillingSettings, db: Database, clock: Clock) -> As
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS), cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
+        permissions = override(settings.rail_permissions)
         alipay = _alipay(settings, session)
         wechatpay = _wechatpay(settings, session)
         hooks = settings.public_url.rstrip("/") + "/webhooks"
@@ -89,10 +91,10 @@ async def open_deps(settings: BillingSettings, db: Database, clock: Clock) -> As
         yield Deps(
             db=db,
             clock=clock,
-            rails=rails,
+            rails=paced(rails, permissions, share=settings.rail_share),
             alipay=alipay,
             wechatpay=wechatpay,
-            permissions=override(settings.rail_permissions),
+            permissions=permissions,
             terms=Terms(
                 pay_url_base=settings.pay_url_base,
                 ladder=PRESETS[settings.dunning],

@@ -12,6 +12,7 @@ from services.billing.usecases.reconcile_days import reconcile_days
 from services.billing.usecases.request_notices import request_notices
 from services.billing.usecases.send_prenotice import send_prenotices
 from services.billing.usecases.send_refunds import send_refunds
+from services.billing.usecases.sweep_unsettled import sweep_unsettled
 from shared.jobs import Daily, Due, Job
 
 JOBS: tuple[Job[Deps], ...] = (
@@ -21,6 +22,7 @@ JOBS: tuple[Job[Deps], ...] = (
     Due("query_unclear", query_unclear, attempts.next_query_at),
     Due("send_refunds", send_refunds, refunds.next_send_at),
     Due("climb_dunning", climb_dunning, instalments.next_dunning_at),
+    Daily("sweep_unsettled", 4, 0, sweep_unsettled),
     Daily("check_invariants", 4, 0, check_invariants),
     Daily("look_after_tasks", 4, 0, look_after_tasks),
     Daily("open_bill_days", 10, 0, open_bill_days),

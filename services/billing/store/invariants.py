@@ -71,15 +71,3 @@ async def broken(conn: Connection, *, stuck_before: datetime) -> list[tuple[str,
         stuck_before,
     )
     return [(row["name"], row["id"]) for row in rows]
-
-
-async def oldest_attempts(conn: Connection) -> list[tuple[str, datetime]]:
-    """Return since when the oldest attempt of each open state waits."""
-    rows = await conn.fetch(
-        """
-        SELECT state, min(created_at) AS since FROM attempts
-         WHERE query_at IS NOT NULL
-         GROUP BY state
-        """
-    )
-    return [(row["state"], row["since"]) for row in rows]

@@ -7,7 +7,6 @@ import structlog
 
 from services.billing.deps import Deps
 from services.billing.store import invariants
-from shared import metrics
 from shared.webhooks import forget_old
 
 log = structlog.get_logger()
@@ -20,11 +19,7 @@ async def check_invariants(deps: Deps) -> int:
     now = deps.clock.now()
     async with deps.db.connection() as conn:
         broken = await invariants.broken(conn, stuck_before=now - STUCK_AFTER)
-        ages = await invariants.oldest_attempts(conn)
         await forget_old(conn, now=now)
     for name, thing_id in broken:
         log.error("invariant.broken", invariant=name, thing_id=str(thing_id))
-    metrics.state_oldest(
-        "attempt", [(state, (now - since).total_seconds()) for state, since in ages]
-    )
     return len(broken)
