@@ -92,7 +92,7 @@ async def list_statement_lines(
     scope="wallet:read",
     tags=("statements",),
     problems=(StatementUnknown, ExportTooLarge),
-    timeout_s=120,
+    timeout_s=55.0,
 )
 async def export_statement(
     call: Call[Deps], request: web.Request, statement_id: UUID, query: ExportQuery
