@@ -192,8 +192,24 @@ async def _ids(world: World, shop: Shop, agreement: Agreement) -> dict[str, obje
         "cause_id": await world.value("billing", instalment),
         "shipment_id": await world.value("fulfillment", "SELECT shipment_id FROM shipments"),
         "sku": "FOOD-ADULT",
+        "redemption_id": await _a_redemption(world, shop, agreement),
         "message_id": await world.value("notify", "SELECT message_id FROM messages LIMIT 1"),
     }
+
+
+async def _a_redemption(world: World, shop: Shop, agreement: Agreement) -> object:
+    """Return a redemption that fell short, which needs no money."""
+    ids = f"'{shop.merchant_id}', uuidv7(), uuidv7(), '{agreement.customer_id}'"
+    return await world.value(
+        "wallet",
+        f"""
+        INSERT INTO redemptions
+               (merchant_id, redemption_id, code_id, customer_id, amount_fen, bonus_fen, fee_fen,
+                category, clerk, state, missing_fen, accepted_at, booked_at)
+        VALUES ({ids}, 100, 0, 0, 'food', 'clerk', 'short', 100, now(), now())
+        RETURNING redemption_id
+        """,
+    )
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -228,10 +228,10 @@ class SpentView(View):
 
 
 class Span(Query):
-    """From the first day to the last, both included, in China."""
+    """From the first day to the last, both included, in China; the last year if not told."""
 
-    first_day: Day
-    last_day: Day
+    first_day: Day | None = None
+    last_day: Day | None = None
 
 
 class PreferredView(View):

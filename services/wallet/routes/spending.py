@@ -1,6 +1,7 @@
 """What a wallet was filled with and spent on, and the proof that its balances are true."""
 
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from services.wallet.contract.redemptions import (
@@ -19,9 +20,11 @@ from services.wallet.domain.spending import lots_of
 from services.wallet.routes.table import api
 from services.wallet.store import ledgers, proofs, seals, spending
 from services.wallet.store.seals import Seal
-from shared.calendar import at_in_china
+from shared.calendar import at_in_china, day_in_china
 from shared.web import Call, CursorInvalid, Page, PageQuery
 from shared.web.models import BIGINT_MAX
+
+YEAR: Final = timedelta(days=365)
 
 
 @api.get(
@@ -162,12 +165,14 @@ def _seal(seal: Seal) -> SealView:
 
 
 async def _preference(call: Call[Deps], customer_id: UUID | None, span: Span) -> PreferenceView:
+    last_day = span.last_day or day_in_china(call.deps.clock.now())
+    first_day = span.first_day or last_day - YEAR
     async with call.deps.db.connection() as conn:
         rows = await spending.preference(
             conn,
             call.tenant_id,
             customer_id=customer_id,
-            since=at_in_china(span.first_day, 0, 0),
-            until=at_in_china(span.last_day, 0, 0) + timedelta(days=1),
+            since=at_in_china(first_day, 0, 0),
+            until=at_in_china(last_day, 0, 0) + timedelta(days=1),
         )
     return PreferenceView(categories=[PreferredView.model_validate(row) for row in rows])
