@@ -11,11 +11,12 @@ from services.billing.domain.dunning_case import DunningCase
 from services.billing.domain.instalment import Instalment
 from services.billing.domain.task import Outcome, Result, Task
 from services.billing.store import claims, contacts, dunning_cases, tasks
+from services.billing.usecases.pay_now import pay_now
 from services.billing.usecases.record_outcome import Told, record_outcome
 from shared.calendar import at_in_china, day_in_china
 from shared.ids import new_id
 from tests.support.billing_builders import MERCHANT
-from tests.support.billing_world import BillingWorld
+from tests.support.billing_world import BUYER, BillingWorld
 from tests.support.dunning_table import Day
 
 NO_MONEY = {"on": "pay", "do": "decline:BUYER_BALANCE_NOT_ENOUGH", "times": 99}
@@ -107,6 +108,15 @@ async def at_hour(world: BillingWorld, hour: int, *, days: int = 0) -> None:
     """Live until this hour of today, or so many days later."""
     day = day_in_china(world.clock.now()) + timedelta(days=days)
     await world.live_until(at_in_china(day, hour))
+
+
+async def pay(world: BillingWorld, agreement_id: UUID, seq: int = 1) -> None:
+    """Pay one instalment by its link, as the customer does."""
+    row = await world.instalment(agreement_id, seq)
+    payment = await pay_now(world.deps, row.pay_token, amount_fen=None)
+    doc = {"trade_no": payment.client["tradeNO"]}
+    await world.ask("alipay", "POST", f"/users/{BUYER}/pay", doc)
+    await world.live(minutes=10)
 
 
 def _number(day: date | None, since: date) -> int | None:

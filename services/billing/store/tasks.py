@@ -184,10 +184,10 @@ async def open_ages(conn: Connection, *, now: datetime) -> list[tuple[str, str, 
     rows = await conn.fetch(
         """
         SELECT kind,
-               CASE WHEN opened_at > $1 - interval '1 day' THEN '1d'
-                    WHEN opened_at > $1 - interval '3 days' THEN '3d'
-                    WHEN opened_at > $1 - interval '7 days' THEN '7d'
-                    WHEN opened_at > $1 - interval '30 days' THEN '30d'
+               CASE WHEN opened_at > $1::timestamptz - interval '1 day' THEN '1d'
+                    WHEN opened_at > $1::timestamptz - interval '3 days' THEN '3d'
+                    WHEN opened_at > $1::timestamptz - interval '7 days' THEN '7d'
+                    WHEN opened_at > $1::timestamptz - interval '30 days' THEN '30d'
                     ELSE 'older' END AS age,
                count(*) AS number
           FROM tasks
