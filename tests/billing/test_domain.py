@@ -361,10 +361,11 @@ def test_the_ladders_are_the_handbooks():
         (1, Rung.REMINDER),
         (3, Rung.STAFF_TASK),
         (7, Rung.EXTENSION),
+        (15, Rung.DEMAND),
         (30, Rung.LAWFUL_PROCEDURE),
     ]
-    assert step_at(GENTLE, 4) is not None
-    assert step_at(FAST, 4) is None
+    assert step_at(GENTLE, 9) is not None
+    assert step_at(FAST, 5) is None
     assert step_moment(FAST[0], overdue_since=FIRST_DUE) == at_in_china(date(2027, 3, 13), 10)
 
 

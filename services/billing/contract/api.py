@@ -159,26 +159,6 @@ class RefundFilter(PageQuery):
     agreement_id: UUID | None = None
 
 
-class TaskFilter(PageQuery):
-    """Which tasks to list."""
-
-    waiting_only: bool = True
-
-
-class TaskView(View):
-    """What a member of staff must follow up."""
-
-    task_id: UUID
-    kind: str
-    agreement_id: UUID
-    customer_id: UUID
-    instalment_id: UUID | None
-    detail: str
-    opened_at: datetime
-    due_at: datetime
-    closed_at: datetime | None
-
-
 class NotificationView(View):
     """A rail's notification that fits nothing of ours; it waits for a person."""
 

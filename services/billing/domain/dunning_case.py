@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from services.billing.domain.agreement import Agreement
+from services.billing.domain.agreement import Agreement, AgreementState
 from services.billing.domain.contact_rules import Contact, ContactKind, inside_hours, next_allowed
 from services.billing.domain.dunning import (
     CURE_DAYS,
@@ -103,7 +103,7 @@ def tomorrow(now: datetime) -> datetime:
 
 
 def _rest(facts: DunningFacts, step: Step, *, now: datetime) -> Decision | None:
-    if facts.agreement.holds:
+    if facts.agreement.holds or facts.agreement.state is AgreementState.PAUSED:
         # Nobody is dunned while a claim or a hardship case is open (rule DN-05).
         return _wait(tomorrow(now), "on_hold")
     promised_on = facts.case.promised_on

@@ -1,7 +1,7 @@
 """Tell the others what happened: events, history rows and tasks from what was decided."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -19,15 +19,13 @@ from services.billing.contract import (
 from services.billing.domain.agreement import Agreement
 from services.billing.domain.instalment import Instalment
 from services.billing.domain.settlement import Case, Happening
-from services.billing.domain.task import Task, TaskKind
+from services.billing.domain.task import TASK_WITHIN, Task, TaskKind
 from services.billing.store import tasks
 from services.signing.contract import Rail
 from shared import outbox
 from shared.db import Connection
 from shared.events import Event
 from shared.ids import derived_id, new_id
-
-TASK_WITHIN = timedelta(days=2)
 
 
 def of_instalment(instalment: Instalment) -> dict[str, Any]:
@@ -138,8 +136,10 @@ async def open_task(
     *,
     detail: str,
     now: datetime,
+    due_at: datetime | None = None,
+    claim_id: UUID | None = None,
 ) -> None:
-    """Ask a person to look, once for each *kind* and what it is *about*."""
+    """Ask a person to look, once for each *kind* and what it is *about*; else due in two days."""
     task = Task(
         task_id=derived_id("task", kind, about),
         kind=kind,
@@ -149,7 +149,8 @@ async def open_task(
         instalment_id=instalment_id,
         detail=detail,
         opened_at=now,
-        due_at=now + TASK_WITHIN,
+        due_at=due_at or now + TASK_WITHIN,
+        claim_id=claim_id,
     )
     if not await tasks.add(conn, task):
         return

@@ -9,6 +9,7 @@ import structlog
 from services.billing.deps import Deps
 from services.billing.domain.agreement import Agreement, AgreementState
 from services.billing.domain.charge_calendar import CLOSES, OPENS, first_charge
+from services.billing.domain.collectible import LegalType
 from services.billing.domain.history import Actor, Move
 from services.billing.domain.instalment import Instalment, InstalmentState
 from services.billing.domain.lines import bonus_fen, lines_of
@@ -86,6 +87,7 @@ def _agreement(signed: AgreementSigned) -> Agreement:
         penalty_ppm_per_day=late.rate_ppm_per_day if late else 0,
         penalty_grace_days=late.grace_days if late else 0,
         penalty_cap_per_mille=late.cap_per_mille if late else 0,
+        legal_type=LegalType(signed.legal_type),
     )
 
 
