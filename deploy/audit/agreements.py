@@ -16,20 +16,24 @@ async def billing_knows_them(scene: Scene) -> Finding:
         SELECT coalesce(s.agreement_id, b.agreement_id)::text AS id,
                CASE WHEN b.agreement_id IS NULL THEN 'unknown to billing'
                     WHEN s.agreement_id IS NULL THEN 'never signed'
-                    WHEN (s.merchant_id, s.customer_id, s.rail, s.periods, s.total_fen, s.hold_fen,
-                          s.auto_ship) IS DISTINCT FROM
+                    WHEN (s.merchant_id, s.customer_id, s.rail, s.periods,
+                          coalesce(c.total_fen, s.total_fen), s.hold_fen, s.auto_ship)
+                         IS DISTINCT FROM
                          (b.merchant_id, b.customer_id, b.rail, b.periods::integer, b.total_fen,
                           b.hold_fen, b.auto_ship)
                     THEN 'other terms'
                     WHEN replace(s.state, 'signed', 'cooling_off') <> b.state
                     THEN s.state || ' in signing, ' || b.state || ' in billing' END AS what
           FROM signing.agreements s FULL JOIN billing.agreements b USING (agreement_id)
+          LEFT JOIN (SELECT agreement_id, sum((line->>'amount_fen')::bigint) AS total_fen
+                       FROM signing.current_schedules, jsonb_array_elements(lines) AS line
+                      GROUP BY agreement_id) c USING (agreement_id)
         """,
     )
 
 
 async def schedules_are_signed(scene: Scene) -> Finding:
-    """Billing's instalments are the lines of the signed schedule, and make the total."""
+    """Billing's instalments are the lines as signed or changed since, and make the total."""
     return await compare(
         scene,
         "signed schedule = instalments",
@@ -39,9 +43,15 @@ async def schedules_are_signed(scene: Scene) -> Finding:
                     WHEN b.lines IS NULL THEN 'signed, no instalments'
                     WHEN s.lines <> b.lines THEN 'other dates or amounts'
                     WHEN b.fen <> a.total_fen THEN b.fen || ' fen of ' || a.total_fen END AS what
-          FROM (SELECT agreement_id, string_agg(concat_ws(' ', seq, due_on, amount_fen), ', '
-                                                ORDER BY seq) AS lines
-                  FROM signing.agreement_instalments GROUP BY agreement_id) s
+          FROM (SELECT agreement_id, string_agg(concat_ws(' ', i.seq,
+                                         coalesce((line->>'due_on')::date, i.due_on),
+                                         coalesce((line->>'amount_fen')::bigint, i.amount_fen)),
+                                     ', ' ORDER BY i.seq) AS lines
+                  FROM signing.agreement_instalments i
+                  LEFT JOIN (SELECT agreement_id, (line->>'seq')::integer AS seq, line
+                               FROM signing.current_schedules, jsonb_array_elements(lines) AS line
+                            ) c USING (agreement_id, seq)
+                 GROUP BY agreement_id) s
           FULL JOIN (SELECT agreement_id, sum(amount_fen) AS fen,
                             string_agg(concat_ws(' ', seq, due_on, amount_fen), ', '
                                        ORDER BY seq) AS lines

@@ -1,4 +1,4 @@
-"""What wallet tells of parcels that left: so much of a period's money is spent."""
+"""What wallet tells of parcels that left: so much of a period's principal is spent."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ async def note_consumed(conn: Connection, captured: Sequence[HoldCaptured], deps
     await changes.note_consumed(
         conn,
         [
-            (one.instalment_id, one.agreement_id, one.amount_fen, one.occurred_at)
+            (one.instalment_id, one.agreement_id, one.amount_fen - one.bonus_fen, one.occurred_at)
             for one in captured
         ],
     )

@@ -24,8 +24,10 @@ from services.billing.store import agreements, attempts, changes, history, insta
 from services.billing.store import lines as line_rows
 from services.billing.store.changes import WaitingTerms
 from services.billing.store.orders import Order, Quote
+from services.billing.usecases.change_schedule import schedule_changed
 from services.billing.usecases.owed_now import owed_now
 from services.billing.usecases.pay_now import open_at_rail, prepare_payment
+from shared import outbox
 from shared.calendar import day_in_china
 from shared.db import Connection
 from shared.ids import derived_id, new_id
@@ -33,6 +35,7 @@ from shared.ids import derived_id, new_id
 QUOTE_LIFE: Final = timedelta(hours=24)
 """A quote of an early settlement holds for a day (rule CR-16)."""
 
+EARLY: Final = "early_settlement"
 LAPSED: Final = "settlement_lapsed"
 
 
@@ -178,6 +181,10 @@ async def _prepare(
         prepared.append(
             await prepare_payment(conn, agreement, instalment, line.amount_fen, now=now)
         )
+    if any(line.interest_waived_fen for line in due):
+        agreement = replace(agreement, terms_no=agreement.terms_no + 1)
+        await agreements.save(conn, [agreement])
+        await outbox.add(conn, await schedule_changed(conn, agreement, EARLY, now=now))
     order = Order(
         order_id=derived_id("order", *(one.attempt_id for one in prepared)),
         agreement_id=agreement_id,

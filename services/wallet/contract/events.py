@@ -48,9 +48,11 @@ class HoldPlaced(_HoldEvent):
 
 
 class HoldCaptured(_HoldEvent):
-    """The parcel left the warehouse: what was held is spent."""
+    """The parcel left the warehouse: what was held is spent; ``bonus_fen`` of it was bonus."""
 
     subject: ClassVar[str] = "wallet.hold.captured.v1"
+
+    bonus_fen: int = 0
 
 
 class HoldReleased(_HoldEvent):

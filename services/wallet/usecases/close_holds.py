@@ -188,6 +188,7 @@ def _captured_news(hold: Hold, now: datetime) -> tuple[Event, ...]:
         merchant_id=hold.merchant_id,
         customer_id=hold.customer_id,
         amount_fen=hold.captured_fen,
+        bonus_fen=hold.captured_bonus_fen,
     )
     return (captured,) if not hold.freed_fen else (captured, _released(hold, now))
 
