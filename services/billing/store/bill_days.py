@@ -1,7 +1,7 @@
 """Days of bills: opened by date, claimed with a lease, moved forward under a fence."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from services.billing.domain.bill import Tally
@@ -185,11 +185,11 @@ async def next_is_matched(conn: Connection, day: BillDay) -> bool:
     found = await conn.fetchval(
         """
         SELECT true FROM bill_days
-         WHERE rail = $1 AND account_no = $2 AND day = $3 + 1 AND state IN ('matched', 'closed')
+         WHERE rail = $1 AND account_no = $2 AND day = $3 AND state IN ('matched', 'closed')
         """,
         day.rail,
         day.account_no,
-        day.day,
+        day.day + timedelta(days=1),
     )
     return bool(found)
 

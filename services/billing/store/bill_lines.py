@@ -10,6 +10,9 @@ from services.billing.domain.bill_day import LATE_DAYS, BillDay, bounds
 from shared.db import Connection
 
 _LATE: Final = timedelta(days=LATE_DAYS)
+LONG_S: Final = 600
+"""Seconds that one statement over all lines of a day may take."""
+
 _STAGED: Final = (
     "day_id",
     "line_no",
@@ -23,9 +26,15 @@ _STAGED: Final = (
 )
 
 
+async def take_time(conn: Connection) -> None:
+    """Let the statements of this transaction take as long as a whole day's lines need."""
+    await conn.execute(f"SET LOCAL statement_timeout = {LONG_S * 1000}")
+
+
 async def clear_staging(conn: Connection, day_id: UUID) -> None:
     """Forget what was read of a bill."""
-    await conn.execute("DELETE FROM bill_staging WHERE day_id = $1", day_id)
+    await take_time(conn)
+    await conn.execute("DELETE FROM bill_staging WHERE day_id = $1", day_id, timeout=LONG_S)
 
 
 async def stage(conn: Connection, day_id: UUID, lines: Sequence[BillLine]) -> None:
@@ -57,8 +66,7 @@ async def match(conn: Connection, day: BillDay, *, to: int, now: datetime) -> No
     A line is ours by its number alone; each charge and each refund is found once.  Runs
     once for each set of lines: the caller moves ``matched_to`` in the same transaction.
     """
-    # Nobody has statistics of a table just filled; by index is right for every set.
-    await conn.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+    await _by_index(conn)
     await conn.execute(
         """
         WITH found AS (
@@ -143,12 +151,14 @@ _OURS: Final = """
 async def anything_unlisted(conn: Connection, day: BillDay) -> bool:
     """Return whether a charge or refund of ours of that day is in no bill and no ticket."""
     begin, end = bounds(day.day)
+    await _by_index(conn)
     found = await conn.fetchval(
         f"SELECT EXISTS ({_OURS})",
         day.rail,
         begin,
         end,
         begin - _LATE,
+        timeout=LONG_S,
     )
     return bool(found)
 
@@ -172,6 +182,7 @@ async def anything_unclear(conn: Connection, day: BillDay) -> bool:
 async def open_missing_there(conn: Connection, day: BillDay, *, now: datetime) -> int:
     """Open a ticket for every charge and refund of ours that no bill lists."""
     begin, end = bounds(day.day)
+    await _by_index(conn)
     done = await conn.execute(
         f"""
         INSERT INTO bill_tickets
@@ -188,6 +199,7 @@ async def open_missing_there(conn: Connection, day: BillDay, *, now: datetime) -
         begin - _LATE,
         day.day_id,
         now,
+        timeout=LONG_S,
     )
     return int(done.split()[-1])
 
@@ -209,3 +221,16 @@ async def outcomes(conn: Connection, day_id: UUID) -> list[tuple[str, str, int, 
         (row["kind"], row["outcome"], row["lines"], row["amount_fen"], row["fee_fen"])
         for row in rows
     ]
+
+
+async def _by_index(conn: Connection) -> None:
+    """
+    Look up line by line: nobody has statistics of tables just filled, and bills only grow.
+
+    Holds for the rest of the transaction, and so does the time that its statements may take.
+    """
+    await take_time(conn)
+    await conn.execute(
+        "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
+        " SET LOCAL enable_seqscan = off"
+    )

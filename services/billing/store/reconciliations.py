@@ -5,6 +5,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from services.billing.domain.bill_day import BillDay
+from services.billing.store.bill_lines import LONG_S, take_time
 from shared.db import Connection, Row
 from shared.ids import derived_id
 
@@ -30,6 +31,7 @@ class Reconciliation:
 
 async def add_of(conn: Connection, day: BillDay, *, now: datetime) -> list[Reconciliation]:
     """Sum up a day's matched lines, write the sums down and return them."""
+    await take_time(conn)
     rows = await conn.fetch(
         """
         SELECT l.merchant_id,
@@ -51,6 +53,7 @@ async def add_of(conn: Connection, day: BillDay, *, now: datetime) -> list[Recon
          ORDER BY l.merchant_id
         """,
         day.day_id,
+        timeout=LONG_S,
     )
     made = [
         Reconciliation(
