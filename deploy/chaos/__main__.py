@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from deploy.chaos.run import Options, run
+from deploy.chaos.run import Options, SpoiltPeace, run
 from deploy.processes import EmbeddedError
 from deploy.supervisor import PlatformError
 
@@ -51,7 +51,7 @@ def main() -> None:
         report = asyncio.run(run(options))
     except KeyboardInterrupt:
         sys.exit(130)
-    except (PlatformError, EmbeddedError) as error:
+    except (PlatformError, EmbeddedError, SpoiltPeace) as error:
         sys.exit(str(error))
     wrong = report["violations"]
     assert isinstance(wrong, list)

@@ -4,8 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
@@ -36,6 +35,14 @@ WORK: Final = """
          + (SELECT count(*) FROM notify.messages WHERE queued_at >= $1 AND accepted_at IS NOT NULL)
     """
 """How much has been done, in rows: it grows with the day, wherever the work lies."""
+
+
+_AWAY: Final = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a server killed in the middle of an answer
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -103,38 +110,25 @@ class Battle:
             await platform.wait_ready(target, timeout_s=RECOVERS_WITHIN_S)
 
 
-@asynccontextmanager
-async def under_fire(
+async def fight(
     platform: Platform, battle: Battle, blows: Sequence[Blow], *, say: Callable[[str], None]
-) -> AsyncIterator[asyncio.Event]:
+) -> None:
     """
-    Strike while the context is open; yields what is set when the last blow has fallen.
+    Let all *blows* fall, those on one target one after the other.
 
     Raises:
-        PlatformError: Somebody does not come back.
+        ExceptionGroup: Of PlatformError: somebody does not come back.
     """
-    over = asyncio.Event()
-    tasks = [
-        asyncio.create_task(_strike_all(platform, battle, mine, say), name=f"strike {target}")
-        for target in TARGETS
-        if (mine := [blow for blow in blows if blow.target == target])
-    ]
-    ending = asyncio.create_task(_end(tasks, over))
-    try:
-        yield over
-        await ending
-        for task in tasks:
-            task.result()
-    finally:
-        for task in (*tasks, ending):
-            task.cancel()
-        await asyncio.gather(*tasks, ending, return_exceptions=True)
+    async with asyncio.TaskGroup() as group:
+        for target in TARGETS:
+            mine = [blow for blow in blows if blow.target == target]
+            group.create_task(_strike_all(platform, battle, mine, say))
 
 
-async def count_work(dsn: str, work: Work, since: datetime) -> None:
+async def count_work(dsn: str, work: Work, *, since: datetime) -> None:
     """Keep *work* up to date until cancelled; a server that is away is asked again."""
     while True:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(*_AWAY):
             conn = await asyncpg.connect(dsn, timeout=5)
             try:
                 while True:
@@ -154,11 +148,6 @@ async def _strike_all(
         total = sum(battle.kills.values())
         if total % 10 == 0:
             say(f"{total} kills, {battle.work.share:.0%} of the day's work")
-
-
-async def _end(tasks: Sequence[asyncio.Task[None]], over: asyncio.Event) -> None:
-    await asyncio.wait(tasks)
-    over.set()
 
 
 async def _until_running(platform: Platform, target: str) -> None:

@@ -1,6 +1,7 @@
 """Customers who have signed, as signing keeps them and tells of them."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -25,14 +26,32 @@ from services.signing.contract import (
 from services.signing.domain.evidence import Entry, next_entry
 from shared import outbox
 from shared.bus import BATCH
+from shared.calendar import day_in_china
 from shared.db import Connection, Database
 from shared.events import Event
 from shared.sealing import seal
 
 WAIT_S: Final = 600.0
 ACTIVE_AT: Final = SIGNED_AT + timedelta(hours=48)
-MONTHS_END: Final = date(2115, 2, 1)
+ENDS: Final = {
+    "alipay": date(2115, 2, 1),
+    "wechatpay": day_in_china(SIGNED_AT + timedelta(days=3650)),
+}
+"""When the mandates end, as the rails say it."""
 CEILING_FEN: Final = PLAN.monthly_fen + EXTRA_FEN * EXTRA_STEPS
+BORN: Final = date(2022, 1, 1)
+_PET: Final = json.dumps(
+    {
+        "name": "团子",
+        "species": "cat",
+        "breed": "狸花",
+        "size": "medium",
+        "born_on": BORN.isoformat(),
+        "sex": "female",
+        "allergies": [],
+        "health": "",
+    }
+)
 FACE: Final = "0" * 64
 """Stands where the hash of a signed document stands."""
 
@@ -147,7 +166,7 @@ def _pet(one: Customer, _: Shop) -> dict[str, object]:
         "pet_id": one.id("pet"),
         "merchant_id": MERCHANT.merchant_id,
         "customer_id": one.id("customer"),
-        "pet": "{}",
+        "pet": _PET,
         "created_at": SIGNED_AT,
     }
 
@@ -165,7 +184,7 @@ def _application(one: Customer, shop: Shop) -> dict[str, object]:
         "consented": True,
         "applicant": "",
         "payer_no": one.payer_no,
-        "pet": "{}",
+        "pet": _PET,
         "customer_id": one.id("customer"),
         "pet_id": one.id("pet"),
         "agreement_id": one.id("agreement"),
@@ -193,7 +212,7 @@ def _mandate(one: Customer, _: Shop) -> dict[str, object]:
         "periods": PLAN.periods,
         "state": "active",
         "rail_agreement_no": one.rail_agreement_no,
-        "valid_until": MONTHS_END,
+        "valid_until": ENDS[one.rail],
         "granted_at": SIGNED_AT,
         "created_at": SIGNED_AT,
     }
@@ -287,7 +306,7 @@ def _pet_registered(one: Customer, _: Shop, __: Platform) -> Event:
         pet_id=one.id("pet"),
         species="cat",
         size="medium",
-        born_on=date(2022, 1, 1),
+        born_on=BORN,
     )
 
 
@@ -333,7 +352,7 @@ def _granted(one: Customer, _: Shop, __: Platform) -> Event:
         payer_no=one.payer_no,
         payee_no=_payee_no(one.rail),
         ceiling_fen=CEILING_FEN,
-        valid_until=MONTHS_END,
+        valid_until=ENDS[one.rail],
     )
 
 

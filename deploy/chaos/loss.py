@@ -10,6 +10,7 @@ from typing import Final
 
 import nats
 
+from deploy import streams
 from deploy.chaos.kills import Battle
 from deploy.platform import Platform
 from deploy.recover import recover_streams
@@ -17,6 +18,8 @@ from deploy.running import RunningPlatform
 from deploy.topology import SERVICES
 
 RECOVER_WITHIN_S: Final = 900.0
+GONE_FOR_S: Final = 1.0
+"""How long the services go on without streams."""
 
 
 class NotRecovered(Exception):
@@ -28,11 +31,11 @@ async def lose_streams(platform: Platform, battle: Battle, say: Callable[[str], 
     async with battle.quiet:
         running = RunningPlatform.read(platform.state_file)
         await delete_streams(running)
-        say("streams deleted")
-        for name in platform.services:
-            await platform.wait_ready(name)
-        counts = await recover_streams(RunningPlatform.read(platform.state_file))
-        say(f"streams declared anew, {sum(counts.values())} events published again")
+        await asyncio.sleep(GONE_FOR_S)
+        await streams.declare(running.nats_url, nkey_seed=running.nats_bootstrap_seed)
+        await asyncio.gather(*map(platform.wait_ready, platform.services))
+        counts = await recover_streams(running)
+        say(f"streams deleted and recovered, {sum(counts.values())} events published again")
 
 
 async def restore_backup(
@@ -45,8 +48,7 @@ async def restore_backup(
 ) -> None:
     """Put *backup* in the place of the database, and recover as the runbook says."""
     async with battle.quiet:
-        for name in platform.services:
-            await platform.stop(name)
+        await asyncio.gather(*map(platform.stop, platform.services))
         servers = {
             "NATS_URL": platform.nats.url,
             "BOOTSTRAP_NATS_NKEY_SEED": platform.secrets.nats_seeds["bootstrap"],
@@ -56,10 +58,11 @@ async def restore_backup(
             await asyncio.to_thread(platform.postgres.restore, backup)
         say("backup restored; " + await _recover(platform, "notify", servers, "messages", since))
         say(await _recover(platform, "billing", servers, "charges", since))
-        await delete_streams(RunningPlatform.read(platform.state_file))
-        for name in platform.services:
-            await platform.start(name)
-        counts = await recover_streams(RunningPlatform.read(platform.state_file))
+        running = RunningPlatform.read(platform.state_file)
+        await delete_streams(running)  # they tell of a day that this database has not seen
+        await streams.declare(running.nats_url, nkey_seed=running.nats_bootstrap_seed)
+        await asyncio.gather(*map(platform.start, platform.services))
+        counts = await recover_streams(running)
         say(f"services run again, {sum(counts.values())} events published again")
 
 

@@ -1,7 +1,9 @@
 """The day in peace, the day under fire, and the comparison of what both left behind."""
 
 import asyncio
+import contextlib
 import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -26,8 +28,8 @@ from deploy.chaos.kills import (
     Battle,
     Work,
     count_work,
+    fight,
     schedule,
-    under_fire,
 )
 from deploy.chaos.lay import Shop, lay_customers
 from deploy.chaos.loss import lose_streams, restore_backup
@@ -71,6 +73,16 @@ class Options:
             raise ValueError(f"At least {len(TARGETS)} charges, and no fewer than no kills")
 
     @property
+    def peace(self) -> Path:
+        """Return where the day in peace is lived."""
+        return self.directory / "peace"
+
+    @property
+    def fire(self) -> Path:
+        """Return where the day under fire is lived."""
+        return self.directory / "fire"
+
+    @property
     def backup(self) -> Path:
         """Return where the backup lies that is older than the day."""
         return self.directory / "backup"
@@ -79,13 +91,16 @@ class Options:
 Report = dict[str, object]
 
 
+class SpoiltPeace(Exception):
+    """Even the undisturbed day went wrong: there is nothing to compare with."""
+
+
 async def run(options: Options) -> Report:
     """Live both days, write ``report.json`` and return it."""
     began = time.monotonic()
     clear(options)
     customers = cast(options.seed, options.charges)
     say = _stopwatch(options.say, began)
-    await prepare(options, customers, say)
     peace, whole = await in_peace(options, customers, say)
     fire, battle, wrong = await on_fire(options, customers, whole, say)
     (options.directory / "books-peace.txt").write_bytes(peace)
@@ -108,78 +123,81 @@ async def run(options: Options) -> Report:
 
 def clear(options: Options) -> None:
     """End what an earlier run left, and forget its data."""
-    for name in ("base", "peace", "fire"):
-        Platform(options.directory / name, say=lambda _: None).end_leftovers()
-        shutil.rmtree(options.directory / name, ignore_errors=True)
-    shutil.rmtree(options.backup, ignore_errors=True)
-
-
-async def prepare(
-    options: Options, customers: Sequence[Customer], say: Callable[[str], None]
-) -> None:
-    """Sign everybody and live until the morning of the billing day; then back all up."""
-    base = options.directory / "base"
-    say(f"preparing {len(customers)} charges")
-    lay_mandates(base, customers)
-    async with _platform(base, PREPARED_AT) as (platform, driver, session):
-        built = await stage.build(platform, session)
-        gateway = built.gateways[MERCHANT.key]
-        drafted = await gateway.post("signing", "/v1/plans", PLAN.as_body(), key=f"plan-{PLAN.key}")
-        await gateway.post(
-            "signing",
-            f"/v1/plans/{drafted['plan_id']}/versions/1/publication",
-            key=f"publication-{PLAN.key}",
-        )
-        shop = Shop(UUID(built.stores[MERCHANT.key]), UUID(drafted["plan_id"]))
-        await driver.quiet()
-        await lay_customers(platform, shop, customers)
-        say("everybody has signed")
-        await driver.advance(BEGIN)
-        say("everybody has been told; backing up")
-        await asyncio.to_thread(platform.postgres.back_up, options.backup)
+    for directory in (options.peace, options.fire):
+        if directory.exists():
+            Platform(directory, say=lambda _: None).end_leftovers()
+        shutil.rmtree(directory, ignore_errors=True)
+    for directory in options.directory.glob("backup*"):
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.unlink(missing_ok=True)
 
 
 async def in_peace(
     options: Options, customers: Sequence[Customer], say: Callable[[str], None]
 ) -> tuple[bytes, int]:
-    """Live the day undisturbed; return the final books, and how much work it was."""
-    peace = _copy(options, "peace")
-    async with _platform(peace, BEGIN) as (platform, driver, session):
+    """
+    Prepare the day, back everything up, and live it undisturbed.
+
+    Returns the final books, and how much work it was.
+    """
+    say(f"preparing {len(customers)} charges")
+    await asyncio.to_thread(lay_mandates, options.peace, customers)
+    async with _platform(options.peace, PREPARED_AT) as (platform, driver, session):
         running = RunningPlatform.read(platform.state_file)
+        await lay_customers(platform, await _open_shop(platform, session, driver), customers)
+        say("everybody has signed")
+        await driver.advance(BEGIN)
+        say("everybody has been told of the charge; backing up")
+        await asyncio.to_thread(platform.postgres.back_up, options.backup)
+        await asyncio.to_thread(_copy_books, options)
         await faults.give(session, running.simulators, faults.declines(customers))
         before = await _work(platform)
         say("the day in peace begins")
         await driver.advance(END)
-        say("the day in peace is over")
+        say("the day in peace is over; auditing")
         wrong = await violations(running)
         if wrong:
-            raise AssertionError(f"Even the day in peace went wrong: {wrong}")
+            raise SpoiltPeace("\n".join(wrong))
         return await export(running), await _work(platform) - before
+
+
+async def _open_shop(
+    platform: Platform, session: aiohttp.ClientSession, driver: TestClockDriver
+) -> Shop:
+    built = await stage.build(platform, session)
+    gateway = built.gateways[MERCHANT.key]
+    drafted = await gateway.post("signing", "/v1/plans", PLAN.as_body(), key=f"plan-{PLAN.key}")
+    await gateway.post(
+        "signing",
+        f"/v1/plans/{drafted['plan_id']}/versions/1/publication",
+        key=f"publication-{PLAN.key}",
+    )
+    await driver.quiet()
+    return Shop(UUID(built.stores[MERCHANT.key]), UUID(drafted["plan_id"]))
 
 
 async def on_fire(
     options: Options, customers: Sequence[Customer], whole: int, say: Callable[[str], None]
 ) -> tuple[bytes, Battle, list[str]]:
     """Live the same day under fire; return the final books, what fell, and what is wrong."""
-    fire = _copy(options, "fire")
+    _lay_fire(options)
     battle = Battle(Work(whole))
     blows = schedule(options.seed, options.kills)
-    async with _platform(fire, BEGIN) as (platform, driver, session):
+    async with _platform(options.fire, BEGIN) as (platform, driver, session):
         running = RunningPlatform.read(platform.state_file)
         scripts = faults.declines(customers) + faults.lies(options.seed, customers)
         await faults.give(session, running.simulators, scripts)
         say(f"the day under fire begins: {len(blows)} kills to come")
-        counting = asyncio.create_task(count_work(platform.dsn("postgres"), battle.work, BEGIN))
-        try:
-            async with under_fire(platform, battle, blows, say=say) as over:
-                operator = asyncio.create_task(_lose_and_recover(options, platform, battle, say))
-                await driver.advance(END)
-                battle.work.done = max(battle.work.done, 2 * whole)  # what is left comes now
-                await operator
-                await over.wait()
-        finally:
+        async with asyncio.TaskGroup() as group:
+            dsn = platform.dsn("postgres")
+            counting = group.create_task(count_work(dsn, battle.work, since=BEGIN))
+            fighting = group.create_task(fight(platform, battle, blows, say=say))
+            operating = group.create_task(_lose_and_recover(options, platform, battle, say))
+            await driver.advance(END)
+            battle.work.done = max(battle.work.done, 2 * whole)  # what is left comes now
+            await operating
+            await fighting
             counting.cancel()
-            await asyncio.gather(counting, return_exceptions=True)
         say("the last blow has fallen; settling")
         await driver.advance(END + MOMENT)
         say("the day under fire is over; auditing")
@@ -195,13 +213,25 @@ async def _lose_and_recover(
     await lose_streams(platform, battle, say)
 
 
-def _copy(options: Options, name: str) -> Path:
-    """Return a copy of everything as it was when the backup was taken."""
-    base, copy = options.directory / "base", options.directory / name
-    leave = shutil.ignore_patterns("postgres", "logs", "platform.json")
-    shutil.copytree(base, copy, ignore=leave)
-    Postgres(copy / "postgres").restore(options.backup)
-    return copy
+def _copy_books(options: Options) -> None:
+    """Copy the books of all simulators while they stand open."""
+    target = options.backup.with_name("backup-sandbox")
+    target.mkdir()
+    for book in (options.peace / "sandbox").glob("*.sqlite"):
+        with (
+            contextlib.closing(sqlite3.connect(book)) as source,
+            contextlib.closing(sqlite3.connect(target / book.name)) as copy,
+        ):
+            source.backup(copy)
+
+
+def _lay_fire(options: Options) -> None:
+    """Lay down everything as it was when the backup was taken; streams are empty."""
+    options.fire.mkdir(parents=True)
+    shutil.copy2(options.peace / "secrets.json", options.fire / "secrets.json")
+    shutil.copytree(options.peace / "keys", options.fire / "keys")
+    shutil.copytree(options.backup.with_name("backup-sandbox"), options.fire / "sandbox")
+    Postgres(options.fire / "postgres").restore(options.backup)
 
 
 @asynccontextmanager

@@ -70,6 +70,10 @@ _NOT_TODAY: Final = frozenset(
 )
 
 
+TOO_LATE: Final = "claim_over"
+"""Why an order was not sent by the worker that claimed it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlanMove:
     """A plan date at the rail that has to follow a charge date."""
@@ -157,7 +161,8 @@ async def ask_rails(deps: Deps, sent: Sequence[Attempt]) -> list[Learned]:
     Charge with many calls in flight, bounded for each rail; a bug leaves one unclear.
 
     A rail that stops answering is left alone with the rest of the batch: those orders are
-    sent under their numbers when a query shows that they never arrived.
+    sent under their numbers when a query shows that they never arrived.  So is what this
+    worker comes to only when others may query it already: its claim is over.
     """
     bounds = {rail: asyncio.Semaphore(deps.terms.in_flight) for rail in deps.rails}
     silent: Counter[str] = Counter()
@@ -166,6 +171,9 @@ async def ask_rails(deps: Deps, sent: Sequence[Attempt]) -> list[Learned]:
         async with bounds[attempt.rail]:
             if silent[attempt.rail] >= OPEN_AFTER:
                 return Learned(attempt, Unclear(HELD_BACK))
+            if attempt.query_at is not None and deps.clock.now() >= attempt.query_at:
+                # We were asleep: others may have found out, given up, or taken a new number.
+                return Learned(attempt, Unclear(TOO_LATE))
             try:
                 finding: Finding = await deps.rails[attempt.rail].charge(attempt)
             except Exception:

@@ -55,15 +55,22 @@ async def claim(deps: Deps) -> list[Prepared]:
 
 
 async def call_providers(deps: Deps, claimed: Sequence[Prepared]) -> list[Outcome]:
-    """Send or look up every claimed message that is submitted, a bounded number at once."""
+    """
+    Send or look up every claimed message that is submitted, a bounded number at once.
+
+    One whose claim is over by now is left alone: another worker may have sent it already.
+    """
     gate = asyncio.Semaphore(deps.in_flight)
     open_ones = [one for one in claimed if one.after.state is MessageState.SUBMITTED]
 
-    async def call(one: Prepared) -> Outcome:
+    async def call(one: Prepared) -> Outcome | None:
         async with gate:
+            if one.after.due_at is not None and deps.clock.now() >= one.after.due_at:
+                return None
             return one, await _call(deps, one)
 
-    return list(await asyncio.gather(*(call(one) for one in open_ones)))
+    outcomes = await asyncio.gather(*(call(one) for one in open_ones))
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
 async def settle_answers(deps: Deps, outcomes: Sequence[Outcome]) -> None:
