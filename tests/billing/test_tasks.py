@@ -28,12 +28,13 @@ from services.billing.domain.errors import (
 )
 from services.billing.domain.instalment import InstalmentState
 from services.billing.domain.refund import Refund, RefundState
-from services.billing.domain.task import Outcome, TaskKind
+from services.billing.domain.task import Outcome, Result, TaskKind
 from services.billing.store import agreements, refunds
 from services.billing.usecases import handle_claims
 from services.billing.usecases.handle_claims import Report
 from services.billing.usecases.look_after_tasks import OPEN, look_after_tasks
 from services.billing.usecases.pay_now import pay_now
+from services.billing.usecases.record_outcome import Told, record_outcome
 from shared.calendar import at_in_china, day_in_china
 from shared.ids import new_id
 from tests.support.billing_builders import AMOUNT_FEN, MERCHANT
@@ -107,6 +108,19 @@ async def test_a_customer_who_was_reached_closes_the_task(world):
     assert (call.outcome, call.made_by, call.task_id) == ("reached", "staff-7", task.task_id)
     with pytest.raises(TaskClosedAlready):
         await report(world, task, Outcome.REACHED)
+
+
+async def test_a_report_whose_answer_was_lost_counts_once(world):
+    agreement, task = await a_follow_up(world)
+    told = Told(Result(Outcome.REACHED, "staff-7"), contact_id=new_id())
+
+    first = await record_outcome(world.deps, MERCHANT, task.task_id, told)
+    again = await record_outcome(world.deps, MERCHANT, task.task_id, told)
+    await world.work()
+
+    assert again == first
+    assert len(world.said(TaskClosed)) == 1
+    assert len([c for c in await contacts_of(world, agreement) if c.kind == "call"]) == 1
 
 
 async def test_a_call_that_reached_nobody_is_due_again_the_next_working_day(world):

@@ -253,6 +253,19 @@ async def test_each_rung_of_a_ladder_is_told_once_and_a_task_for_staff_is_not(no
     }
 
 
+async def test_words_are_those_that_billing_names(notify):
+    """A top-up that was not made is no debt (rule X18); a demand says how long and whom to ask."""
+    await notify.meet()
+    topup = an_overdue(days_late=1, text="topup", channels=("sms", "mini_program"))
+    demand = an_overdue(2, days_late=15, rung="demand", text="demand")
+    await notify.hear(topup, demand)
+
+    await notify.live_until(NOON + timedelta(days=2))
+
+    told = {message.template_key for message in await notify.messages("instalment.overdue.%")}
+    assert told == {"instalment.overdue.topup", "instalment.overdue.demand"}
+
+
 async def test_a_second_sms_provider_takes_over(notify_db):
     first = FakeSender(says=[DOWN])
     second = FakeSender("second")

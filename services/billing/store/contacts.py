@@ -51,6 +51,15 @@ async def add(conn: Connection, contacts: Sequence[Contact]) -> None:
     )
 
 
+async def stands(conn: Connection, contact_id: UUID) -> bool:
+    """Return whether this contact is on record."""
+    return bool(
+        await conn.fetchval(
+            "SELECT EXISTS (SELECT FROM contacts WHERE contact_id = $1)", contact_id
+        )
+    )
+
+
 async def since(
     conn: Connection, customers: Sequence[tuple[UUID, UUID]], *, since: datetime
 ) -> list[Contact]:

@@ -17,7 +17,7 @@ from services.billing.domain.errors import (
     TaskClosedAlready,
 )
 from services.billing.domain.task import TALK, Outcome, Result, Task, TaskKind, record
-from services.billing.store import agreements, claims, dunning_cases, instalments, tasks
+from services.billing.store import agreements, claims, contacts, dunning_cases, instalments, tasks
 from services.billing.usecases.close_tasks import tell_closed
 from services.billing.usecases.handle_claims import Report, close_claim, open_claim
 from services.billing.usecases.record_contact import Speaking, note_refusal, record_contact
@@ -54,7 +54,7 @@ async def assign_task(conn: Connection, merchant_id: UUID, task_id: UUID, assign
 
 async def record_outcome(deps: Deps, merchant_id: UUID, task_id: UUID, told: Told) -> Task:
     """
-    Record what came of a task: close it, pause the ladder, or open a claim.
+    Record what came of a task: close it, pause the ladder, or open a claim; repeats safely.
 
     Raises:
         TaskUnknown, TaskClosedAlready, OutcomeUnfit, PromiseUnfit: It cannot be so.
@@ -63,12 +63,23 @@ async def record_outcome(deps: Deps, merchant_id: UUID, task_id: UUID, told: Tol
     """
     async with deps.db.connection() as conn:
         before = await tasks.find(conn, merchant_id, task_id)
+        if await _told_before(conn, before, told):
+            return before
     try:
         async with deps.db.transaction() as conn:
             return await _record(conn, deps, before, told)
     except (ContactThirdParty, ContactRefused) as error:
         await note_refusal(deps, before.agreement_id, before.instalment_id, error)
         raise
+
+
+async def _told_before(conn: Connection, task: Task, told: Told) -> bool:
+    """Return whether this very report closed the task: the caller lost our answer."""
+    said = (task.outcome, task.recorded_by, task.promised_on)
+    result = told.result
+    if task.closed_at is None or said != (result.outcome, result.recorded_by, result.promised_on):
+        return False
+    return result.outcome not in TALK or await contacts.stands(conn, told.contact_id)
 
 
 async def _record(conn: Connection, deps: Deps, seen: Task, told: Told) -> Task:
