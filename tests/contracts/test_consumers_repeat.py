@@ -22,7 +22,7 @@ from shared.events import Event
 from shared.ids import derived_id
 from tests.support import canonical
 from tests.support.dates import at
-from tests.support.gateway import Shop
+from tests.support.gateway import Agreement, Shop
 from tests.support.servers import TestDatabases
 from tests.support.world import World, world_of
 from tests.support.world_parts import Told
@@ -37,6 +37,9 @@ SUBSCRIPTIONS: Final = [
 
 CAME_AND_WENT: Final = {"accounts", "holds", "transfers"}
 """Tables of wallet that have fewer rows when nothing was held for a while."""
+
+PAUSE: Final = {"periods": 1, "reason": "pet_sick", "evidence_ref": "vet-1"}
+CONSENT: Final = {"agreed": True, "text_version": "amend-1", "shown_ms": 6000}
 
 Heard = tuple[str, str, Event]
 """Service, consumer, event."""
@@ -54,6 +57,7 @@ async def quarter(world: World) -> None:
     untold = await shop.sign(charge_day=18)
     await shop.sign(charge_day=15, pet_age=timedelta(days=334))
     lost = await shop.sign(charge_day=14)
+    changed = await shop.sign(charge_day=15)
 
     await shop.pay(cancelled, await shop.open_payment(cancelled, 1))
     await world.until(at("2027-01-05 12:00"))
@@ -75,6 +79,10 @@ async def quarter(world: World) -> None:
     refused = {"on": "refund_result", "do": "decline:CLOSED", "times": 20}
     world.fault("wechatpay", terminated.payer, refused)
     await shop.terminate(terminated)
+    await _change(shop, changed, ("pause", PAUSE | {"periods": 2}))
+    await world.until(at("2027-02-20 12:00"))
+    amendment = {"charge_day": 28, "reason": "x", "consent": CONSENT}
+    await _change(shop, changed, ("resume", None), ("amendment", amendment), ("pause", PAUSE))
     await world.until(at(END))
     suspension = f"/v1/merchants/{shop.merchant_id}/suspension"
     status, _ = await world.call(
@@ -82,6 +90,12 @@ async def quarter(world: World) -> None:
     )
     assert status == 200
     await world.settle()
+
+
+async def _change(shop: Shop, agreement: Agreement, *changes: tuple[str, Any]) -> None:
+    for what, body in changes:
+        await shop.post("signing", f"/v1/agreements/{agreement.agreement_id}/{what}", body)
+        await shop.world.settle()
 
 
 @pytest.fixture(scope="module")
