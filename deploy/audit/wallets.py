@@ -88,7 +88,11 @@ async def granted_is_given(scene: Scene) -> Finding:
 
 
 async def rails_hold_what_ledger_says(scene: Scene) -> Finding:
-    """Captured less refunded at each rail is, to the fen, the balance of its accounts."""
+    """
+    Captured less refunded at each rail is, to the fen, what its accounts hold or passed on.
+
+    Passed on is what a reconciled day has settled, and the fee that the rail kept of it.
+    """
     return await compare(
         scene,
         "rail money = ledger's rail accounts",
@@ -101,8 +105,15 @@ async def rails_hold_what_ledger_says(scene: Scene) -> Finding:
                   FROM (SELECT rail, amount_fen AS fen FROM {CAPTURES}
                         UNION ALL SELECT rail, -amount_fen FROM {REFUNDS}) both_ways
                  GROUP BY rail) m
-          FULL JOIN (SELECT substr(code, 6) AS rail, sum(balance_fen) AS fen
-                       FROM wallet.accounts WHERE code LIKE 'rail:%' GROUP BY code) a
+          FULL JOIN (SELECT substr(code, 6) AS rail, sum(fen) AS fen
+                       FROM (SELECT code, balance_fen AS fen FROM wallet.accounts
+                             UNION ALL
+                             SELECT credit_account, amount_fen FROM wallet.transfers
+                              WHERE cause_kind = 'day'
+                             UNION ALL
+                             SELECT debit_account, -amount_fen FROM wallet.transfers
+                              WHERE cause_kind = 'day') moves
+                      WHERE code LIKE 'rail:%' GROUP BY code) a
             ON a.rail = m.rail
         """,  # noqa: S608 - constants
         scene.books.captures,
