@@ -16,7 +16,11 @@ from services.signing.domain.errors import (
 from shared.money import share_of, split_evenly
 
 ROUNDINGS_FEN: Final = frozenset({1, 100})
-"""Periods are even to the fen, or to the whole yuan; the last one takes the rest (rule CR-08)."""
+"""
+Periods are even to the fen, or to the whole yuan; the last one takes the rest.
+
+Source: consumer law, article 20: what is called free of interest makes the price to the fen.
+"""
 
 GIVEN: Final = frozenset({LineKind.DISCOUNT, LineKind.FREE_MONTH, LineKind.FIRST_MONTH_HALF})
 """What the merchant gives away: it reaches the pet wallet as bonus."""
