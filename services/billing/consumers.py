@@ -18,6 +18,7 @@ from services.billing.usecases.note_consumed import note_consumed
 from services.billing.usecases.open_billing import open_billing
 from services.billing.usecases.record_notice_proof import record_accepted, record_delivered
 from services.billing.usecases.refund_settlement import refund_settlement
+from services.billing.usecases.watch_deposits import note_short, note_sufficient
 from services.billing.usecases.watch_shipments import note_cancelled, note_delivered, note_planned
 from services.fulfillment.contract import ShipmentCancelled, ShipmentDelivered, ShipmentPlanned
 from services.notify.contract import MessageAccepted, MessageDelivered
@@ -36,12 +37,14 @@ from services.signing.contract import (
     MerchantApproved,
     MerchantSuspended,
 )
-from services.wallet.contract import HoldCaptured, RefundRequested
+from services.wallet.contract import DepositShort, DepositSufficient, HoldCaptured, RefundRequested
 from shared.bus import On, OnMany, Subscription
 
 CONSUMERS: tuple[Subscription[Deps], ...] = (
     On(MerchantApproved, approve_merchant),
     On(MerchantSuspended, suspend_merchant),
+    On(DepositShort, note_short),
+    On(DepositSufficient, note_sufficient),
     On(MandateGranted, grant_mandate),
     On(MandateRevoked, revoke_mandate),
     On(MandateClosed, close_mandate),

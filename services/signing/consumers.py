@@ -7,6 +7,8 @@ from services.fulfillment.contract import ShipmentDispatched
 from services.signing.deps import Deps
 from services.signing.usecases.change_agreement import note_paid, note_schedule
 from services.signing.usecases.end_agreement import note_fully_paid, note_shipped
+from services.signing.usecases.watch_deposits import note_short, note_sufficient
+from services.wallet.contract import DepositShort, DepositSufficient
 from shared.bus import On, OnMany, Subscription
 
 CONSUMERS: Final[tuple[Subscription[Deps], ...]] = (
@@ -14,4 +16,6 @@ CONSUMERS: Final[tuple[Subscription[Deps], ...]] = (
     OnMany(ChargeCollected, note_paid),
     On(ScheduleChanged, note_schedule),
     OnMany(ShipmentDispatched, note_shipped),
+    On(DepositShort, note_short),
+    On(DepositSufficient, note_sufficient),
 )

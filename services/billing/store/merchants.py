@@ -41,6 +41,26 @@ async def suspend(conn: Connection, merchant_id: UUID, *, told_at: datetime) -> 
     )
 
 
+async def note_guarantee(
+    conn: Connection, merchant_id: UUID, *, sufficient: bool, told_at: datetime
+) -> None:
+    """Keep whether the guarantee deposit suffices, also before approval is heard."""
+    await conn.execute(
+        """
+        INSERT INTO merchants AS m (merchant_id, eligible, payees, told_at,
+                                    guarantee_sufficient, guarantee_told_at)
+        VALUES ($1, false, '{}', to_timestamp(0), $2, $3)
+            ON CONFLICT (merchant_id) DO UPDATE
+           SET guarantee_sufficient = excluded.guarantee_sufficient,
+               guarantee_told_at = excluded.guarantee_told_at
+         WHERE m.guarantee_told_at IS NULL OR m.guarantee_told_at <= excluded.guarantee_told_at
+        """,
+        merchant_id,
+        sufficient,
+        told_at,
+    )
+
+
 async def facts(conn: Connection, merchant_ids: Sequence[UUID]) -> dict[UUID, MerchantFacts]:
     """Return what the debit gate must know of each merchant."""
     rows = await conn.fetch(

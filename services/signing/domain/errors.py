@@ -57,6 +57,12 @@ class MerchantNotApproved(Conflict):
     code = "merchant-not-approved"
 
 
+class GuaranteeShort(Conflict):
+    """The merchant's guarantee deposit is below what is required: nobody new may sign."""
+
+    code = "guarantee-short"
+
+
 class MerchantDecided(Conflict):
     """The merchant was decided upon otherwise before."""
 

@@ -23,6 +23,7 @@ from services.signing.domain.resident_id import require_adult
 from services.signing.domain.schedule import require_chargeable
 from services.signing.store import applications, evidence, merchants, plans
 from services.signing.store.applications import Consent
+from services.signing.usecases.watch_deposits import require_deposit
 from shared.calendar import day_in_china
 from shared.db import Connection
 
@@ -56,11 +57,13 @@ async def start_application(
 
     Raises:
         MerchantNotApproved, StoreUnknown, PlanUnknown: There is nothing to sign.
+        GuaranteeShort: The merchant's deposit is below what is required.
         RailNotForMerchant, ChargeDayNotOnRail, AmountAboveRail: The rail would refuse it.
         IdNumberInvalid, TooYoung, PayerMissing: This person cannot sign.
     """
     merchant = await merchants.read(conn, wish.merchant_id)
     require_approved(merchant)
+    await require_deposit(conn, wish.merchant_id)
     payee_of(merchant, wish.rail, offers=deps.offers)
     await merchants.read_store(conn, wish.store_id, merchant_id=wish.merchant_id)
     plan = await plans.read_published(
