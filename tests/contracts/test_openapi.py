@@ -192,9 +192,22 @@ async def _ids(world: World, shop: Shop, agreement: Agreement) -> dict[str, obje
         "cause_id": await world.value("billing", instalment),
         "shipment_id": await world.value("fulfillment", "SELECT shipment_id FROM shipments"),
         "sku": "FOOD-ADULT",
+        "order_id": await _an_order(world, shop, agreement),
         "redemption_id": await _a_redemption(world, shop, agreement),
         "message_id": await world.value("notify", "SELECT message_id FROM messages LIMIT 1"),
     }
+
+
+async def _an_order(world: World, shop: Shop, agreement: Agreement) -> object:
+    """Return an order by which the second period is about to be paid."""
+    rows = "SELECT instalment_id, amount_fen FROM instalments WHERE seq = 2"
+    (second,) = await world.rows("billing", rows)
+    body = {
+        "instalment_ids": [str(second["instalment_id"])],
+        "total_fen": second["amount_fen"],
+    }
+    path = f"/v1/agreements/{agreement.agreement_id}/payment-orders"
+    return (await shop.post("billing", path, body))["order_id"]
 
 
 async def _a_redemption(world: World, shop: Shop, agreement: Agreement) -> object:
