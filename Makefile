@@ -8,7 +8,7 @@ TESTS  ?= tests
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check run bench audit lock clean
+.PHONY: help env demo test check run bench chaos audit lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ run: env ## the platform with its sandbox on local ports, until Ctrl-C
 
 bench: env ## measured speed, with the ceilings of this machine beside it
 	@$(BIN)/python -m deploy.bench $(ARGS)
+
+chaos: env ## a billing day under fire, its books compared with the same day in peace; SEED= CHARGES=
+	@SEED=$(SEED) CHARGES=$(CHARGES) $(BIN)/python -m deploy.chaos $(ARGS)
 
 audit: env ## compare all books of a running platform; fails when they differ
 	@$(BIN)/python -m deploy.cli audit $(ARGS)

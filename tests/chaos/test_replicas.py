@@ -54,7 +54,7 @@ async def agreements(world):
 
 async def books(world):
     """Return what the day came to, without moments."""
-    found = []
+    found: list[object] = []
     for agreement in await agreements(world):
         for row in await world.instalments(agreement):
             tries = [(one.trade_no, one.state, one.surplus) for one in await world.attempts(row)]
@@ -135,7 +135,7 @@ async def until_heard(db, wanted):
         async with db.connection() as conn:
             return await conn.fetchval("SELECT count(*) FROM inbox")
 
-    found = []
+    found: list[int] = []
 
     async def look():
         while not found or found[-1] < wanted:
