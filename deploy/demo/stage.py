@@ -16,7 +16,7 @@ SCOPES = (
     "stores:write", "plans:read", "plans:write", "quotes:write",
     "applications:read", "applications:write", "applications:review",
     "agreements:read", "agreements:write", "customers:read", "customers:write",
-    "billing:read", "billing:write", "wallet:read",
+    "billing:read", "billing:write", "wallet:read", "wallet:code",
     "catalogue:read", "catalogue:write", "shipments:read", "shipments:write",
     "messages:read", "notify:read",
 )  # fmt: skip
