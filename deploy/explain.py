@@ -5,6 +5,7 @@ It is read as the auditor, at one moment: the story holds together, and it can b
 a service is down.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +38,16 @@ LINES: Final = {
     "penalty": "逾期违约金",
 }
 ATTEMPTS: Final = {"automatic": "自动扣款", "pay_now": "主动支付"}
+CHANGES: Final = {
+    "paused": "暂停顺延",
+    "resumed": "提前恢复",
+    "amended": "协议变更",
+    "settlement_lapsed": "提前结清未付，恢复原金额",
+}
+"""What brought new terms, as billing's history names it."""
+
+TERMS: Final = re.compile(r"(paused|resumed|amended|settlement_lapsed): (\S+) (\d+) -> (\S+) (\d+)")
+
 STATES: Final = {
     "scheduled": "未到期",
     "noticed": "已提醒",
@@ -199,6 +210,8 @@ async def _notices(conn: Connection, instalment_id: UUID) -> list[Line]:
             lines[row["accepted_at"], f"{what}：{by}已由服务商受理（送出凭证）"] = None
         if row["delivered_at"] and row["kind"] != "rail":
             lines[row["delivered_at"], f"{what}：{by}已送达"] = None
+        if row["state"] == "superseded":
+            lines[row["requested_at"], f"{what}：因改期或变更作废"] = None
         if row["state"] == "refused":
             lines[row["requested_at"], f"{what}：渠道未受理，{row['answer']}"] = None
     return list(lines)
@@ -227,9 +240,23 @@ async def _moves(conn: Connection, instalment_id: UUID) -> list[Line]:
         instalment_id,
     )
     return [
-        (row["moved_at"], f"本期：{_state(row['to_state'])}{_why(row['actor'], row['reason'])}")
+        (
+            row["moved_at"],
+            _changed(row) or f"本期：{_state(row['to_state'])}{_why(row['actor'], row['reason'])}",
+        )
         for row in rows
     ]
+
+
+def _changed(row: Row) -> str:
+    """Return what new terms brought, empty if this move brought none."""
+    found = TERMS.fullmatch(row["reason"])
+    if found is None:
+        return ""
+    before_on, before_fen, on, fen = found.groups()[1:]
+    paid = f"{yuan(int(before_fen))} 元" if before_fen == fen else ""
+    amounts = paid or f"{yuan(int(before_fen))} 元改为 {yuan(int(fen))} 元"
+    return f"本期：{CHANGES[found[1]]}，{before_on} 改为 {on}，{amounts}"
 
 
 async def _attempts(conn: Connection, instalment_id: UUID) -> list[Line]:

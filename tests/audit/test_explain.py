@@ -105,3 +105,23 @@ async def test_an_instalment_to_come_has_no_story_yet(platform: Platform):
 async def test_an_unknown_instalment_is_named(platform: Platform):
     with pytest.raises(UnknownInstalment, match=f"没有这一期：{UNKNOWN}"):
         await explain_instalment(platform.running, UNKNOWN)
+
+
+async def test_new_terms_of_an_instalment_are_told_with_what_brought_them(platform: Platform):
+    for reason in ("paused: 2026-07-15 10000 -> 2026-08-15 10000", *AMENDED):
+        await platform.db.execute(
+            "INSERT INTO billing.history (thing, thing_id, instalment_id, from_state, to_state, "
+            "actor, reason, moved_at) VALUES ('instalment', $1, $1, 'scheduled', 'scheduled', "
+            "'signing', $2, $3)",
+            instalment(A, 3),
+            reason,
+            charged_at(A, 1),
+        )
+
+    told = await story(platform.db, instalment(A, 3))
+
+    assert "本期：暂停顺延，2026-07-15 改为 2026-08-15，100.00 元" in told
+    assert "本期：协议变更，2026-08-15 改为 2026-08-28，100.00 元改为 90.00 元" in told
+
+
+AMENDED = ("amended: 2026-08-15 10000 -> 2026-08-28 9000",)
