@@ -81,7 +81,7 @@ class Code:
 
 
 def write(code: Code, key: Ed25519PrivateKey) -> str:
-    """Return *code* as the text a customer shows: 187 characters of ``[A-Za-z0-9._-]``."""
+    """Return *code* as the text a customer shows: 186 characters of ``[A-Za-z0-9._-]``."""
     body = _BODY.pack(
         code.merchant_id.bytes,
         code.customer_id.bytes,
