@@ -194,6 +194,8 @@ async def _ids(world: World, shop: Shop, agreement: Agreement) -> dict[str, obje
         "sku": "FOOD-ADULT",
         "order_id": await _an_order(world, shop, agreement),
         "redemption_id": await _a_redemption(world, shop, agreement),
+        "claim_id": await _a_claim(shop, agreement),
+        "task_id": await world.value("billing", "SELECT task_id FROM tasks"),
         "message_id": await world.value("notify", "SELECT message_id FROM messages LIMIT 1"),
     }
 
@@ -208,6 +210,13 @@ async def _an_order(world: World, shop: Shop, agreement: Agreement) -> object:
     }
     path = f"/v1/agreements/{agreement.agreement_id}/payment-orders"
     return (await shop.post("billing", path, body))["order_id"]
+
+
+async def _a_claim(shop: Shop, agreement: Agreement) -> object:
+    """Return a hardship, about which staff have a task."""
+    body = {"reason": "lost_job", "reported_by": "gateway"}
+    path = f"/v1/agreements/{agreement.agreement_id}/hardship"
+    return (await shop.post("billing", path, body))["claim_id"]
 
 
 async def _a_redemption(world: World, shop: Shop, agreement: Agreement) -> object:
