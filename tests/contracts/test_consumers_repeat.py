@@ -50,6 +50,8 @@ async def quarter(world: World) -> None:
     shop = Shop(world, merchant_id=derived_id("merchant", "repeat"))
     await shop.open(plan={"periods": 2})
     await shop.sign(charge_day=15)
+    given = await shop.publish(periods=2, offer={"free_periods": [2]})
+    await shop.sign(charge_day=15, plan_id=given)
     declined = await shop.sign(rail="wechatpay", charge_day=15)
     cancelled = await shop.sign(charge_day=20)
     terminated = await shop.sign(rail="wechatpay", charge_day=20)
@@ -220,7 +222,9 @@ def lasting(state: dict[str, Any]) -> dict[str, Any]:
     """
     if "wallet.holds" not in state:
         return state
-    passing = ("kind=held ", "kind=released ")
+    passing = tuple(
+        f"kind={bonus}{kind} " for bonus in ("", "bonus_") for kind in ("held", "released")
+    )
     transfers, holds = state["wallet.transfers"], state["wallet.holds"]
     return {
         "wallet.accounts": state["wallet.accounts"],
