@@ -20,7 +20,7 @@ from services.billing.domain.debit_gate import Refusal, grant_refusals, refusals
 from services.billing.domain.errors import AmountDiffers, LinesDiffer, NothingToPay
 from services.billing.domain.gate_action import GateAction, action
 from services.billing.domain.instalment import InstalmentState
-from services.billing.store import invariants, lines
+from services.billing.store import history, invariants, lines
 from services.billing.usecases.pay_now import pay_now
 from services.signing.contract import AgreementTerminated, OverduePenalty, Rail
 from shared.ids import derived_id, new_id
@@ -97,6 +97,11 @@ async def sound(world) -> None:
     async with world.db.connection() as conn:
         stuck = world.clock.now() - timedelta(days=2)
         assert await invariants.broken(conn, stuck_before=stuck) == []
+
+
+async def told_of(world, row) -> list[str]:
+    async with world.db.connection() as conn:
+        return [move["reason"] for move in await history.of_instalment(conn, row.instalment_id)]
 
 
 async def pay(world, row, *, amount_fen: int | None = None) -> None:
@@ -285,7 +290,10 @@ async def test_being_late_costs_what_was_signed_as_it_stands_when_it_is_paid(wor
         "base_fen": AMOUNT_FEN,
         "penalty_fen": penalty_fen,
     }
-    assert await world.attempts(row) != []
+    assert (await told_of(world, row))[-1] == (
+        f"amount-differs: {AMOUNT_FEN} fen offered, {AMOUNT_FEN + penalty_fen} due"
+    )
+    assert len(await world.attempts(row)) == 3
     await pay(world, row, amount_fen=AMOUNT_FEN + penalty_fen)
 
     (collected,) = world.said(ChargeCollected)

@@ -1,5 +1,10 @@
 """A half first month, a free last one and a down payment, lived day by day."""
 
+from typing import Any
+
+from deploy.audit import auditor
+from deploy.explain import story
+from deploy.schemas import AUDITOR
 from tests.scenarios.conftest import WorldAt
 from tests.support import looking
 from tests.support.dates import at, said
@@ -16,6 +21,16 @@ async def wallet(world: World, agreement: Agreement) -> dict[str, int]:
         which: await looking.purse(world, agreement, which)
         for which in ("principal", "bonus", "held")
     }
+
+
+async def story_of(shop: Shop, agreement: Agreement, seq: int) -> tuple[Any, str]:
+    """Return what billing and the platform tell of one instalment."""
+    rows = await looking.instalments(shop.world, agreement)
+    (row,) = [row for row in rows if row["seq"] == seq]
+    told = await shop.get("billing", f"/v1/instalments/{row['instalment_id']}/explain")
+    dsn = shop.world.databases.dsn(shop.world.database, role=AUDITOR)
+    async with auditor(dsn) as conn:
+        return told, await story(conn, row["instalment_id"])
 
 
 async def test_what_the_merchant_gives_becomes_parcels_and_every_fen_is_accounted_for(
@@ -50,6 +65,15 @@ async def test_what_the_merchant_gives_becomes_parcels_and_every_fen_is_accounte
     await world.until(at("2027-01-20"))
     assert await looking.parcels(world, agreement) == ["delivered"]
     assert await wallet(world, agreement) == {"principal": 19_900, "bonus": 0, "held": 0}
+
+    told, words = await story_of(shop, agreement, 1)
+    assert [(line["kind"], line["amount_fen"]) for line in told["lines"]] == [
+        ("base", 29_900),
+        ("first_month_half", -14_950),
+    ]
+    assert "金额构成：基础金额 299.00 元，首月半价 -149.50 元" in words
+    assert "商家让利 149.50 元" in words
+    assert "首付款，99.00 元，已付" in (await story_of(shop, agreement, 0))[1]
 
     # 15 February: the whole month.
     await world.until(at("2027-02-20"))

@@ -60,13 +60,40 @@ async def pay_now(deps: Deps, token: str, *, amount_fen: int | None) -> Payment:
         PaymentRefused: The rail refuses to open a payment.
         PaymentUnclear: The rail did not answer.
     """
-    now = deps.clock.now()
+    try:
+        attempt = await _prepare(deps, token, amount_fen)
+    except AmountDiffers as refused:
+        await _note_refusal(deps, token, refused, amount_fen)
+        raise
+    return await open_at_rail(deps, attempt)
+
+
+async def _prepare(deps: Deps, token: str, amount_fen: int | None) -> Attempt:
     async with deps.db.transaction() as conn:
         found = await instalments.find_by_token(conn, token)
         agreement = await agreements.lock(conn, found.agreement_id)
         (instalment,) = await instalments.by_ids(conn, [found.instalment_id])
-        attempt = await prepare_payment(conn, agreement, instalment, amount_fen, now=now)
-    return await open_at_rail(deps, attempt)
+        return await prepare_payment(conn, agreement, instalment, amount_fen, now=deps.clock.now())
+
+
+async def _note_refusal(
+    deps: Deps, token: str, refused: AmountDiffers, amount_fen: int | None
+) -> None:
+    """Keep that another amount was offered and not taken."""
+    due_fen = refused.facts["amount_due_fen"]
+    async with deps.db.transaction() as conn:
+        found = await instalments.find_by_token(conn, token)
+        move = Move(
+            "instalment",
+            found.instalment_id,
+            found.instalment_id,
+            found.state,
+            found.state,
+            Actor.CUSTOMER,
+            f"{refused.code}: {amount_fen} fen offered, {due_fen} due",
+            deps.clock.now(),
+        )
+        await history.add(conn, [move])
 
 
 async def open_at_rail(deps: Deps, attempt: Attempt) -> Payment:

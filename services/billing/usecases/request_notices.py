@@ -54,7 +54,8 @@ async def request_notices(deps: Deps) -> int:
         for instalment in due:
             agreement = known[instalment.agreement_id]
             mandate = granted.get(instalment.agreement_id)
-            if instalment.state not in CHARGEABLE or agreement.state in ENDED:
+            by_itself = not (instalment.is_free or instalment.is_down_payment)
+            if instalment.state not in CHARGEABLE or agreement.state in ENDED or not by_itself:
                 changed.append(replace(instalment, next_notice_at=None))
                 continue
             if not _will_be_charged(agreement, mandate):
