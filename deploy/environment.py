@@ -28,6 +28,7 @@ class Simulator:
 SIMULATORS: Final = (
     Simulator("alipay", "deploy.sandbox.alipay", ("alipay",)),
     Simulator("wechatpay", "deploy.sandbox.wechatpay", ("wechatpay",)),
+    Simulator("bankcard", "deploy.sandbox.card_aggregator", ("bankcard",)),
     Simulator(
         "providers",
         "deploy.sandbox.providers",
@@ -116,14 +117,14 @@ def _common(service: str, around: Surroundings, *, port: int) -> dict[str, str]:
 
 
 def _signing(around: Surroundings) -> dict[str, str]:
-    return _urls(around, "alipay", "wechatpay", "esign", "faceid") | {
+    return _urls(around, "alipay", "wechatpay", "bankcard", "esign", "faceid") | {
         "NOTIFY_PUBLIC_KEY": around.secrets.sealing_public_keys["notify"],
         "FULFILLMENT_PUBLIC_KEY": around.secrets.sealing_public_keys["fulfillment"],
     }
 
 
 def _billing(around: Surroundings) -> dict[str, str]:
-    return _urls(around, "alipay", "wechatpay")
+    return _urls(around, "alipay", "wechatpay", "bankcard")
 
 
 def _fulfillment(around: Surroundings) -> dict[str, str]:

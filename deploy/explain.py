@@ -25,7 +25,7 @@ class UnknownInstalment(Exception):
     """Billing has no such instalment."""
 
 
-RAILS: Final = {"alipay": "支付宝", "wechatpay": "微信支付"}
+RAILS: Final = {"alipay": "支付宝", "wechatpay": "微信支付", "bankcard": "银行卡"}
 CHANNELS: Final = {"sms": "短信", "mini_program": "小程序消息", "rail": "支付渠道通知"}
 NOTICES: Final = {"advance": "扣款预告", "reminder": "扣款提醒", "rail": "渠道扣费前通知"}
 LINES: Final = {

@@ -13,7 +13,7 @@ from shared.calendar import CHINA
 
 Doc = dict[str, Any]
 
-READ: Final = ("alipay", "wechatpay", "jst", "sms", "wechat")
+READ: Final = ("alipay", "wechatpay", "bankcard", "jst", "sms", "wechat")
 """The simulators whose books are compared with ours."""
 
 
@@ -51,14 +51,22 @@ async def read_books(running: RunningPlatform) -> Books:
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         now = await _now(session, running)
-        alipay, wechatpay, jst, sms, wechat = await asyncio.gather(
+        alipay, wechatpay, bankcard, jst, sms, wechat = await asyncio.gather(
             *(_book(session, running, name) for name in READ)
         )
     return Books(
         now=now,
-        captures=[*_captures("alipay", alipay), *_captures("wechatpay", wechatpay)],
-        refunds=[*_alipay_refunds(alipay), *_wechat_refunds(wechatpay)],
-        mandates=[*_alipay_mandates(alipay), *_wechat_mandates(wechatpay)],
+        captures=[
+            *_captures("alipay", alipay),
+            *_captures("wechatpay", wechatpay),
+            *_captures("bankcard", bankcard),
+        ],
+        refunds=[*_alipay_refunds(alipay), *_wechat_refunds(wechatpay), *_card_refunds(bankcard)],
+        mandates=[
+            *_alipay_mandates(alipay),
+            *_wechat_mandates(wechatpay),
+            *_card_mandates(bankcard),
+        ],
         prenotices=[
             {"contract": row["contract_id"], "day": row["day"], "amount_fen": row["amount_fen"]}
             for row in wechatpay.get("prenotices", [])
@@ -103,6 +111,27 @@ def _wechat_refunds(book: Doc) -> list[Doc]:
         _refund("wechatpay", row, row["out_refund_no"])
         for row in book.get("refunds", [])
         if row["status"] == "SUCCESS"
+    ]
+
+
+def _card_refunds(book: Doc) -> list[Doc]:
+    return [
+        _refund("bankcard", row, row["refund_no"])
+        for row in book.get("refunds", [])
+        if row["status"] == "SUCCEEDED"
+    ]
+
+
+def _card_mandates(book: Doc) -> list[Doc]:
+    return [
+        {
+            "rail": "bankcard",
+            "number": row["contract_no"],
+            "alive": row["state"] == "ACTIVE",
+            "ended_at": row["ended_at"] or None,
+        }
+        for row in book.get("contracts", [])
+        if row["contract_no"]
     ]
 
 

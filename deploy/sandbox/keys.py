@@ -17,14 +17,23 @@ import orjson
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-PARTIES: Final = ("alipay-app", "alipay", "wechat-merchant", "wechat-platform", "nobody")
-"""Our app at Alipay, Alipay, our merchant at WeChat Pay, WeChat Pay, and a stranger for tests."""
+PARTIES: Final = (
+    "alipay-app",
+    "alipay",
+    "wechat-merchant",
+    "wechat-platform",
+    "card-merchant",
+    "card-aggregator",
+    "nobody",
+)
+"""Ourselves at each rail and each rail itself, and a stranger for tests."""
 
 _FIXED: Final = {
     "alipay_app_id": "2021000000000001",
     "wechat_appid": "wx0000000000000001",
     "wechat_mchid": "1900000001",
     "wechat_plan_id": "130001",
+    "card_merchant_no": "880000000001",
     "wechat_platform_serial": "PUB_KEY_ID_0119000000012026010100000000000001",
 }
 _RANDOM: Final = {

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from services.billing.domain.dunning import FAST, PRESETS, Step
 from services.billing.gateways.alipay import AlipayRail
 from services.billing.gateways.alipay_bill import AlipayBills
+from services.billing.gateways.bankcard import BankCardRail
 from services.billing.gateways.bill_source import BillSource
 from services.billing.gateways.paced import paced
 from services.billing.gateways.rail import Rail
@@ -22,6 +23,7 @@ from services.billing.settings import BillingSettings
 from shared.clock import Clock
 from shared.db import Database
 from shared.rails.alipay import AlipayClient, AlipayConfig
+from shared.rails.card import CardClient, CardConfig
 from shared.rails.permissions import PERMISSIONS, Permission, override
 from shared.rails.signer import RsaSigner, RsaVerifier
 from shared.rails.wechatpay import WechatPayClient, WechatPayConfig
@@ -52,6 +54,7 @@ class Deps:
     rails: Mapping[str, Rail]
     alipay: AlipayClient
     wechatpay: WechatPayClient
+    bankcard: CardClient
     permissions: Mapping[tuple[str, str], Permission] = field(default_factory=lambda: PERMISSIONS)
     terms: Terms = field(default_factory=Terms)
     evidence_key: Ed25519PrivateKey | None = None
@@ -62,13 +65,16 @@ class Deps:
 @asynccontextmanager
 async def open_deps(settings: BillingSettings, db: Database, clock: Clock) -> AsyncIterator[Deps]:
     """Load the keys and yield the dependencies; under a test clock only the sandbox is called."""
-    settings.require_sandbox(settings.alipay_gateway_url, settings.wechatpay_url)
+    settings.require_sandbox(
+        settings.alipay_gateway_url, settings.wechatpay_url, settings.bankcard_url
+    )
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS), cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
         permissions = override(settings.rail_permissions)
         alipay = _alipay(settings, session)
         wechatpay = _wechatpay(settings, session)
+        bankcard = _bankcard(settings, session)
         hooks = settings.public_url.rstrip("/") + "/webhooks"
         rails: dict[str, Rail] = {
             "alipay": AlipayRail(
@@ -87,6 +93,7 @@ async def open_deps(settings: BillingSettings, db: Database, clock: Clock) -> As
                     refund=f"{hooks}/wechatpay/refund",
                 ),
             ),
+            "bankcard": BankCardRail(bankcard, notify_url=f"{hooks}/bankcard"),
         }
         yield Deps(
             db=db,
@@ -94,6 +101,7 @@ async def open_deps(settings: BillingSettings, db: Database, clock: Clock) -> As
             rails=paced(rails, permissions, share=settings.rail_share),
             alipay=alipay,
             wechatpay=wechatpay,
+            bankcard=bankcard,
             permissions=permissions,
             terms=Terms(
                 pay_url_base=settings.pay_url_base,
@@ -147,6 +155,19 @@ def _wechatpay(settings: BillingSettings, session: aiohttp.ClientSession) -> Wec
                 read_secret(keys / "wechat-platform.pub.pem")
             )
         },
+    )
+
+
+def _bankcard(settings: BillingSettings, session: aiohttp.ClientSession) -> CardClient:
+    keys = settings.keys_dir
+    config = CardConfig(
+        settings.bankcard_url, _secrets(settings)["card_merchant_no"], settings.bankcard_paths
+    )
+    return CardClient(
+        session,
+        config,
+        RsaSigner(read_secret(keys / "card-merchant.pem")),
+        RsaVerifier(read_secret(keys / "card-aggregator.pub.pem")),
     )
 
 

@@ -17,6 +17,10 @@ class BillingSettings(ServiceSettings):
 
     alipay_gateway_url: str = "http://127.0.0.1:8081/gateway.do"
     wechatpay_url: str = "http://127.0.0.1:8082"
+    bankcard_url: str = "http://127.0.0.1:8083"
+    """The card aggregator's base URL."""
+    bankcard_paths: Mapping[str, str] = {}
+    """Where calls to it go, by name as JSON, where that differs from our profile."""
     keys_dir: Path = Path("keys")
     """Directory with our keys at the rails (PEM), the rails' public keys, and secrets.json."""
     public_url: str = "http://127.0.0.1:8080"

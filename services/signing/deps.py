@@ -14,6 +14,7 @@ import orjson
 from services.signing.contract import Rail
 from services.signing.domain.schedule import Offers
 from services.signing.gateways.alipay import AlipayMandates
+from services.signing.gateways.bankcard import CardMandates
 from services.signing.gateways.esign import ESign
 from services.signing.gateways.faceid import FaceId
 from services.signing.gateways.mandate_rail import MandateRail
@@ -24,6 +25,7 @@ from services.signing.store.quotes import QuoteBook
 from shared.clock import Clock
 from shared.db import Database
 from shared.rails.alipay import AlipayClient, AlipayConfig
+from shared.rails.card import CardClient, CardConfig
 from shared.rails.permissions import offered, override
 from shared.rails.signer import RsaSigner, RsaVerifier
 from shared.rails.wechatpay import WechatPayClient, WechatPayConfig
@@ -43,6 +45,7 @@ class Deps:
     alipay: AlipayClient
     alipay_mandates: AlipayMandates
     wechat_mandates: WechatMandates
+    card_mandates: CardMandates
     rails: Mapping[Rail, MandateRail]
     offers: Offers
     faceid: FaceId
@@ -62,6 +65,7 @@ async def open_deps(settings: SigningSettings, db: Database, clock: Clock) -> As
     settings.require_sandbox(
         settings.alipay_gateway_url,
         settings.wechatpay_url,
+        *filter(None, [settings.bankcard_url]),
         settings.esign_url,
         settings.faceid_url,
     )
@@ -79,6 +83,10 @@ async def open_deps(settings: SigningSettings, db: Database, clock: Clock) -> As
             plan_id=secrets["wechat_plan_id"],
             notify_url=f"{settings.public_url}/webhooks/wechatpay/contracts",
         )
+        card_mandates = CardMandates(
+            _bankcard(settings, session, secrets, stack),
+            notify_url=f"{settings.public_url}/webhooks/bankcard/contracts",
+        )
         yield Deps(
             db=db,
             clock=clock,
@@ -87,7 +95,12 @@ async def open_deps(settings: SigningSettings, db: Database, clock: Clock) -> As
             alipay=alipay,
             alipay_mandates=alipay_mandates,
             wechat_mandates=wechat_mandates,
-            rails={Rail.ALIPAY: alipay_mandates, Rail.WECHATPAY: wechat_mandates},
+            card_mandates=card_mandates,
+            rails={
+                Rail.ALIPAY: alipay_mandates,
+                Rail.WECHATPAY: wechat_mandates,
+                Rail.BANKCARD: card_mandates,
+            },
             offers=_offers(settings),
             faceid=FaceId(
                 session,
@@ -158,6 +171,22 @@ def _wechatpay(
     )
     platform = RsaVerifier(_text(settings.keys_dir, "wechat-platform.pub.pem"))
     return WechatPayClient(session, config, signer, {secrets["wechat_platform_serial"]: platform})
+
+
+def _bankcard(
+    settings: SigningSettings,
+    session: aiohttp.ClientSession,
+    secrets: Mapping[str, str],
+    stack: contextlib.AsyncExitStack,
+) -> CardClient:
+    signer = RsaSigner(_text(settings.keys_dir, "card-merchant.pem"))
+    stack.callback(signer.close)
+    return CardClient(
+        session,
+        CardConfig(settings.bankcard_url, secrets["card_merchant_no"]),
+        signer,
+        RsaVerifier(_text(settings.keys_dir, "card-aggregator.pub.pem")),
+    )
 
 
 def _text(directory: Path, name: str) -> str:

@@ -22,6 +22,8 @@ class SigningSettings(ServiceSettings):
 
     alipay_gateway_url: str
     wechatpay_url: str
+    bankcard_url: str = ""
+    """The card aggregator's base URL; empty: this rail is not offered."""
     esign_url: str
     faceid_url: str
     keys_dir: Path

@@ -10,7 +10,7 @@ from services.billing.domain.attempt import AttemptState
 from services.billing.domain.findings import Failed
 from services.billing.domain.history import Actor
 from services.billing.domain.instalment import InstalmentState
-from services.billing.store import attempts, notices, refunds
+from services.billing.store import agreements, attempts, notices, refunds
 from services.billing.usecases import pay_now as paying
 from services.billing.usecases.attempt_due_charges import (
     ask_rails,
@@ -92,7 +92,9 @@ async def test_killed_between_opening_a_payment_and_answering_the_customer(world
     agreement = await world.signed(periods=1)
     row = await world.instalment(agreement)
 
-    attempt = await paying._prepare(world.deps, row.pay_token, None)
+    async with world.db.transaction() as conn:
+        locked = await agreements.lock(conn, agreement)
+        attempt = await paying.prepare_payment(conn, locked, row, None, now=world.clock.now())
     first = await world.deps.rails["alipay"].open_payment(attempt)
     again = await pay_now(world.deps, row.pay_token, amount_fen=None)
 

@@ -41,7 +41,7 @@ from tests.support.billing_offers import (
     signed,
     terms_of,
 )
-from tests.support.billing_world import BUYER, OPENID
+from tests.support.billing_world import BUYER, CARD_USER, OPENID
 
 HALF_FEN = AMOUNT_FEN // 2
 LATE = OverduePenalty(rate_ppm_per_day=300, grace_days=3, cap_per_mille=50)
@@ -109,6 +109,9 @@ async def pay(world, row, *, amount_fen: int | None = None) -> None:
     if payment.attempt.rail == "alipay":
         doc = {"trade_no": payment.client["tradeNO"]}
         await world.ask("alipay", "POST", f"/users/{BUYER}/pay", doc)
+    elif payment.attempt.rail == "bankcard":
+        doc = {"pay_token": payment.client["pay_token"]}
+        await world.ask("bankcard", "POST", f"/users/{CARD_USER}/pay", doc)
     else:
         doc = {"prepay_id": str(payment.client["package"]).removeprefix("prepay_id=")}
         await world.ask("wechatpay", "POST", f"/users/{OPENID}/pay", doc)

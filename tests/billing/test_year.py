@@ -26,7 +26,7 @@ from services.wallet.contract import RefundRequested
 from shared.calendar import at_in_china, day_in_china
 from shared.ids import derived_id, new_id
 from tests.support.billing_builders import AMOUNT_FEN, MERCHANT, a_mandate
-from tests.support.billing_world import BUYER, OPENID
+from tests.support.billing_world import BUYER, CARD_USER, OPENID
 
 
 async def sound(world) -> None:
@@ -54,7 +54,12 @@ async def test_every_period_is_noticed_charged_once_and_told(world, rail):
 
 
 @pytest.mark.parametrize(
-    ("rail", "code"), [(Rail.ALIPAY, "BUYER_BALANCE_NOT_ENOUGH"), (Rail.WECHATPAY, "NOTENOUGH")]
+    ("rail", "code"),
+    [
+        (Rail.ALIPAY, "BUYER_BALANCE_NOT_ENOUGH"),
+        (Rail.WECHATPAY, "NOTENOUGH"),
+        (Rail.BANKCARD, "INSUFFICIENT_FUNDS"),
+    ],
 )
 async def test_a_declined_charge_is_paid_on_a_retry_the_same_day(world, rail, code):
     agreement = await world.signed(rail=rail, periods=1)
@@ -159,6 +164,9 @@ async def pay_by_link(world, row) -> None:
     if payment.attempt.rail == "alipay":
         doc = {"trade_no": payment.client["tradeNO"]}
         await world.ask("alipay", "POST", f"/users/{BUYER}/pay", doc)
+    elif payment.attempt.rail == "bankcard":
+        doc = {"pay_token": payment.client["pay_token"]}
+        await world.ask("bankcard", "POST", f"/users/{CARD_USER}/pay", doc)
     else:
         package = str(payment.client["package"])
         doc = {"prepay_id": package.removeprefix("prepay_id=")}

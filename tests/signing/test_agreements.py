@@ -19,11 +19,11 @@ from services.signing.usecases.end_agreement import note_fully_paid, note_shippe
 from shared.ids import new_id
 from shared.rails.outcome import Refused
 from shared.rails.wechatpay import WechatPayClient
-from tests.support.signing_builders import NOON
+from tests.support.signing_builders import NOON, PAYERS
 
 
 async def rail_states(shop, rail):
-    kind = {"alipay": "agreements", "wechatpay": "contracts"}[rail]
+    kind = "agreements" if rail == "alipay" else "contracts"
     books = await shop.sandbox(rail, "GET", f"/_sandbox/books?kind={kind}", None)
     return [row.get("status", row.get("state")) for row in books[kind]]
 
@@ -41,7 +41,7 @@ async def test_it_becomes_active_after_48_hours_of_the_clock(shop):
     assert await shop.said() == ["agreement.activated.v1"]
 
 
-@pytest.mark.parametrize("rail", ["alipay", "wechatpay"])
+@pytest.mark.parametrize("rail", ["alipay", "wechatpay", "bankcard"])
 async def test_cancelled_in_time_costs_nothing_and_closes_the_mandate(shop, rail):
     agreement = await shop.agreement(rail)
     path = f"/v1/agreements/{agreement['agreement_id']}"
@@ -53,7 +53,9 @@ async def test_cancelled_in_time_costs_nothing_and_closes_the_mandate(shop, rail
 
     assert (cancelled["state"], cancelled["penalty_fen"]) == ("cancelled", 0)
     assert await shop.mandate_state(agreement["agreement_id"]) == "closed"
-    assert await rail_states(shop, rail) == [{"alipay": "UNSIGN", "wechatpay": "1"}[rail]]
+    assert await rail_states(shop, rail) == [
+        {"alipay": "UNSIGN", "wechatpay": "1", "bankcard": "ENDED"}[rail]
+    ]
     assert await shop.said() == ["agreement.cancelled.v1", "mandate.closed.v1"]
 
 
@@ -90,15 +92,16 @@ async def test_a_mandate_that_the_rail_will_not_close_is_tried_again(shop):
     assert await rail_states(shop, "alipay") == ["UNSIGN"]
 
 
-@pytest.mark.parametrize("rail", ["alipay", "wechatpay"])
+@pytest.mark.parametrize("rail", ["alipay", "wechatpay", "bankcard"])
 async def test_the_customer_may_revoke_at_the_rail(shop, rail):
     agreement = await shop.agreement(rail)
     await shop.said()
     await shop.pass_time(hours=49)
     async with shop.db.connection() as conn:
         number = await conn.fetchval("SELECT rail_agreement_no FROM mandates")
-    user = {"alipay": "2088000000000001", "wechatpay": "oWx0000000000000000000000001"}[rail]
-    name = {"alipay": "agreement_no", "wechatpay": "contract_id"}[rail]
+    user = PAYERS[rail]
+    names = {"alipay": "agreement_no", "wechatpay": "contract_id", "bankcard": "contract_no"}
+    name = names[rail]
 
     await shop.sandbox(rail, "POST", f"/_sandbox/users/{user}/unsign", {name: number})
     await shop.settle()

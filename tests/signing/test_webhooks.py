@@ -3,9 +3,14 @@
 import pytest
 
 from shared.rails.wechatpay_v2 import build_xml, v2_signed
-from tests.support.signing_builders import NOON
+from tests.support.signing_builders import NOON, PAYERS
 
-PATHS = ["/webhooks/alipay", "/webhooks/wechatpay/contracts", "/webhooks/esign"]
+PATHS = [
+    "/webhooks/alipay",
+    "/webhooks/wechatpay/contracts",
+    "/webhooks/esign",
+    "/webhooks/bankcard/contracts",
+]
 GARBAGE = [b"", b"\xff\xfe\x00", b"{", b"<xml>", b"a=b&sign=c", b"<!DOCTYPE x><xml/>", b"[]"]
 
 
@@ -33,10 +38,10 @@ async def test_a_bad_signature_changes_nothing_and_the_next_send_counts(shop):
     assert standing["state"] == "completed"
 
 
-@pytest.mark.parametrize("rail", ["alipay", "wechatpay"])
+@pytest.mark.parametrize("rail", ["alipay", "wechatpay", "bankcard"])
 async def test_a_duplicated_notification_signs_once(shop, rail):
     steps = [{"on": "notify", "do": "duplicate", "times": 1}]
-    user = {"alipay": "2088000000000001", "wechatpay": "oWx0000000000000000000000001"}[rail]
+    user = PAYERS[rail]
     await shop.sandbox(rail, "PUT", f"/_sandbox/faults/{user}", {"steps": steps})
 
     await shop.agreement(rail)
@@ -44,11 +49,11 @@ async def test_a_duplicated_notification_signs_once(shop, rail):
     assert (await shop.said()).count("agreement.signed.v1") == 1
 
 
-@pytest.mark.parametrize("rail", ["alipay", "wechatpay"])
+@pytest.mark.parametrize("rail", ["alipay", "wechatpay", "bankcard"])
 async def test_a_lost_notification_is_made_up_for_by_asking(shop, rail):
     application_id = await shop.signed(rail)
     steps = [{"on": "notify", "do": "drop", "times": 9}]
-    user = {"alipay": "2088000000000001", "wechatpay": "oWx0000000000000000000000001"}[rail]
+    user = PAYERS[rail]
     await shop.sandbox(rail, "PUT", f"/_sandbox/faults/{user}", {"steps": steps})
     await shop.grant(application_id, await shop.invited(application_id))
 

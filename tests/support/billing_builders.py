@@ -30,8 +30,16 @@ SIGNED_AT = datetime(2027, 3, 1, 2, 0, tzinfo=UTC)  # 10:00 in China
 FIRST_DUE = date(2027, 3, 12)
 AMOUNT_FEN = 19900
 MERCHANT = derived_id("merchant", 1)
-PAYEES = {"alipay": "2088100000000001", "wechatpay": "1900000001"}
-PRODUCTS = {"alipay": "alipay_cycle", "wechatpay": "wechat_prenotice"}
+PAYEES = {
+    "alipay": "2088100000000001",
+    "wechatpay": "1900000001",
+    "bankcard": "880000000001",
+}
+PRODUCTS = {
+    "alipay": "alipay_cycle",
+    "wechatpay": "wechat_prenotice",
+    "bankcard": "card_withholding",
+}
 
 
 def agreement_id(n: int = 1) -> UUID:

@@ -15,6 +15,7 @@ from aiohttp import web
 from deploy.processes import free_port
 from deploy.sandbox import keys
 from deploy.sandbox.alipay import AlipaySandbox
+from deploy.sandbox.card_aggregator import CardSandbox
 from deploy.sandbox.kit import Options, Sandbox
 from deploy.sandbox.wechatpay import WechatPaySandbox
 from services.billing.consumers import CONSUMERS
@@ -45,6 +46,8 @@ from tests.support.waiting import until
 
 BUYER = "2088000000000001"
 OPENID = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
+CARD_USER = "U1000001"
+PAYERS = {Rail.ALIPAY: BUYER, Rail.WECHATPAY: OPENID, Rail.BANKCARD: CARD_USER}
 STEPS_MAX = 3000
 
 
@@ -56,6 +59,7 @@ class BillingWorld:
     clock: TestClock
     alipay: Sandbox
     wechat: Sandbox
+    card: Sandbox
     urls: dict[str, str]
     base_url: str
     http: aiohttp.ClientSession
@@ -87,7 +91,7 @@ class BillingWorld:
     ) -> UUID:
         """Sign agreement number *n*, its mandate at the simulated rail included."""
         signing = a_signing(n, rail=rail, **terms)
-        payer = payer or (BUYER if rail is Rail.ALIPAY else OPENID)
+        payer = payer or PAYERS[rail]
         no = self._sign_at_rail(
             n, rail, payer, next(one.due_on for one in signing.instalments if one.seq)
         )
@@ -128,6 +132,11 @@ class BillingWorld:
                 },
             )
             return str(row["agreement_no"])
+        if rail is Rail.BANKCARD:
+            assert isinstance(self.card, CardSandbox)
+            terms = {"external_no": f"AG{n:08d}", "user_no": payer, "ceiling_fen": 30000}
+            token = self.card.bank.invite(terms | {"notify_url": ""})
+            return str(self.card.bank.sign(payer, token, "246810")["contract_no"])
         assert isinstance(self.wechat, WechatPaySandbox)
         row = self.wechat.bank.sign(
             payer,
@@ -191,7 +200,7 @@ class BillingWorld:
         return at is not None and at <= self.clock.now()
 
     async def _due(self) -> list[datetime]:
-        found = [sim.timeline.next_due_at() for sim in (self.alipay, self.wechat)]
+        found = [sim.timeline.next_due_at() for sim in (self.alipay, self.wechat, self.card)]
         async with self.db.connection() as conn:
             found += [await job.next_due_at(conn) for job in JOBS if isinstance(job, Due)]
         return [moment for moment in found if moment is not None]
@@ -203,7 +212,8 @@ class BillingWorld:
         await self._rails_quiet()
 
     async def _rails_quiet(self) -> None:
-        await until(lambda: not (self.alipay.timeline.busy() or self.wechat.timeline.busy()))
+        sims = (self.alipay, self.wechat, self.card)
+        await until(lambda: not any(sim.timeline.busy() for sim in sims))
 
     async def _notify(self) -> int:
         """Play notify: send what was asked for and prove it, except where ``silent``."""
@@ -274,9 +284,11 @@ async def billing_world(db: Database, keys_dir: Path) -> AsyncIterator[BillingWo
         clock = TestClock(SIGNED_AT)
         alipay = AlipaySandbox(Options(keys=keys_dir, now=SIGNED_AT))
         wechat = WechatPaySandbox(Options(keys=keys_dir, now=SIGNED_AT))
+        card = CardSandbox(Options(keys=keys_dir, now=SIGNED_AT))
         urls = {
             "alipay": await stack.enter_async_context(serving(alipay.app)),
             "wechatpay": await stack.enter_async_context(serving(wechat.app)),
+            "bankcard": await stack.enter_async_context(serving(card.app)),
         }
         port = free_port()
         settings = BillingSettings(
@@ -284,6 +296,7 @@ async def billing_world(db: Database, keys_dir: Path) -> AsyncIterator[BillingWo
             clock_url="http://127.0.0.1/clock",
             alipay_gateway_url=f"{urls['alipay']}/gateway.do",
             wechatpay_url=urls["wechatpay"],
+            bankcard_url=urls["bankcard"],
             keys_dir=keys_dir,
             public_url=f"http://127.0.0.1:{port}",
         )
@@ -293,7 +306,7 @@ async def billing_world(db: Database, keys_dir: Path) -> AsyncIterator[BillingWo
         base_url = await stack.enter_async_context(serving(app, port))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         bus = Bus("billing", CONSUMERS, db=db, clock=clock, deps=deps)
-        yield BillingWorld(deps, clock, alipay, wechat, urls, base_url, http, bus)
+        yield BillingWorld(deps, clock, alipay, wechat, card, urls, base_url, http, bus)
 
 
 __all__ = ["MERCHANT", "BillingWorld", "billing_world", "keys"]

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from deploy.processes import free_port
 from deploy.sandbox import keys
 from deploy.sandbox.alipay import AlipaySandbox
+from deploy.sandbox.card_aggregator import CardSandbox
 from deploy.sandbox.esign import ESign
 from deploy.sandbox.faceid import FaceId
 from deploy.sandbox.kit import Options, Sandbox
@@ -37,6 +38,11 @@ NOON = datetime(2027, 3, 1, 4, 0, tzinfo=UTC)
 """Noon in China on 1 March 2027."""
 
 ADULT = "110101200001010010"
+PAYERS = {
+    "alipay": "2088000000000001",
+    "wechatpay": "oWx0000000000000000000000001",
+    "bankcard": "U1000001",
+}
 
 
 def an_applicant(**changes: Any) -> Applicant:
@@ -50,6 +56,7 @@ def an_applicant(**changes: Any) -> Applicant:
         "address": "幸福路1号2单元301室",
         "alipay_user_id": "2088000000000001",
         "wechat_openid": "oWx0000000000000000000000001",
+        "bankcard_user_no": "U1000001",
     }
     return Applicant(**(known | changes))
 
@@ -96,6 +103,7 @@ def merchant_body(**changes: Any) -> dict[str, Any]:
         "payees": [
             {"rail": "alipay", "payee_no": "2088111122223333"},
             {"rail": "wechatpay", "payee_no": "1900000001"},
+            {"rail": "bankcard", "payee_no": "880000000001"},
         ],
     }
     return known | changes
@@ -276,7 +284,14 @@ class World:
         return await self.ok("POST", f"/v1/applications/{application_id}/mandate", body)
 
     async def grant(self, application_id: str, invitation: Any, *, payer: str = "") -> None:
-        if invitation["sign_str"]:
+        if invitation["path"].startswith("https://card."):
+            await self.sandbox(
+                "bankcard",
+                "POST",
+                f"/_sandbox/users/{payer or 'U1000001'}/sign",
+                {"sign_token": invitation["sign_str"], "sms_code": "246810"},
+            )
+        elif invitation["sign_str"]:
             await self.sandbox(
                 "alipay",
                 "POST",
@@ -336,6 +351,7 @@ async def signing_world(db: Database, keys_dir: Path) -> AsyncIterator[World]:
             dsn="postgresql://unused",
             alipay_gateway_url=f"{urls['alipay']}/gateway.do",
             wechatpay_url=urls["wechatpay"],
+            bankcard_url=urls["bankcard"],
             esign_url=urls["esign"],
             faceid_url=urls["faceid"],
             keys_dir=keys_dir,
@@ -380,6 +396,7 @@ def _sandboxes(keys_dir: Path, ours: str) -> dict[str, Sandbox]:
                 extra={"contract_url": f"{ours}/webhooks/wechatpay/contracts"},
             )
         ),
+        "bankcard": CardSandbox(Options(keys=keys_dir, now=start)),
         "esign": ESign(Options(keys=keys_dir, now=start)),
         "faceid": FaceId(Options(keys=keys_dir, now=start)),
     }

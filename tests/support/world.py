@@ -24,6 +24,7 @@ from deploy.environment import (
 )
 from deploy.running import RunningPlatform
 from deploy.sandbox.alipay import AlipaySandbox
+from deploy.sandbox.card_aggregator import CardSandbox
 from deploy.sandbox.kit import Options, Sandbox
 from deploy.sandbox.providers import SIMULATORS as PROVIDERS
 from deploy.sandbox.wechatpay import WechatPaySandbox
@@ -47,6 +48,7 @@ from tests.support.world_parts import Crash, MortalDatabase, Streams, hang_up, l
 OUTSIDE: Final[dict[str, Callable[[Options], Sandbox]]] = {
     "alipay": AlipaySandbox,
     "wechatpay": WechatPaySandbox,
+    "bankcard": CardSandbox,
     **PROVIDERS,
 }
 STEPS_MAX: Final = 2000

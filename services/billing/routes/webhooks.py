@@ -12,11 +12,13 @@ from services.billing.deps import Deps
 from services.billing.routes.table import api
 from services.billing.usecases.take_notification import (
     take_alipay,
+    take_bankcard,
     take_wechat_deduction,
     take_wechat_event,
 )
 from shared import webhooks
 from shared.rails.alipay import NOTIFICATION_TAKEN
+from shared.rails.card import NOTIFICATION_TAKEN as CARD_TAKEN
 from shared.rails.outcome import BadSignature
 from shared.rails.wechatpay_v2 import build_xml
 from shared.web import Call, Page, PageQuery
@@ -54,6 +56,10 @@ def _wechat_v2_failure() -> web.Response:
 
 def _wechat_v3_failure() -> web.Response:
     return web.json_response({"code": "FAIL", "message": "try again"}, status=500)
+
+
+def _card_failure() -> web.Response:
+    return web.json_response({"code": "FAIL"}, status=500)
 
 
 @api.webhook("/webhooks/alipay", summary="Alipay trade notifications", failure=_alipay_failure)
@@ -94,6 +100,18 @@ async def hear_wechat_payment(call: Call[Deps], request: web.Request, raw: bytes
 async def hear_wechat_refund(call: Call[Deps], request: web.Request, raw: bytes) -> web.Response:
     """Take the news of a refund."""
     return await _wechat_event(call, request, raw)
+
+
+@api.webhook(
+    "/webhooks/bankcard", summary="Card aggregator: orders and refunds", failure=_card_failure
+)
+async def hear_bankcard(call: Call[Deps], request: web.Request, raw: bytes) -> web.Response:
+    """Take the news of a charge, a payment or a refund."""
+    try:
+        await take_bankcard(call.deps, request.headers, raw)
+    except BadSignature:
+        return web.json_response({"code": "SIGN_ERROR"}, status=401)
+    return web.json_response(CARD_TAKEN)
 
 
 async def _wechat_event(call: Call[Deps], request: web.Request, raw: bytes) -> web.Response:

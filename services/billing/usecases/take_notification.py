@@ -13,6 +13,8 @@ from services.billing.domain.findings import Failed, Finding, Paid, RefundFindin
 from services.billing.domain.history import Actor
 from services.billing.domain.task import TaskKind
 from services.billing.gateways.alipay import read_trade
+from services.billing.gateways.bankcard import order_finding as card_order
+from services.billing.gateways.bankcard import refund_finding as card_refund
 from services.billing.gateways.wechatpay import order_finding, refund_finding
 from services.billing.store import agreements, attempts, refunds
 from services.billing.usecases import announce
@@ -127,6 +129,32 @@ async def take_wechat_event(deps: Deps, headers: Mapping[str, str], body: bytes)
         refund_no=str(resource.get("out_refund_no", "")) if is_refund else "",
         refund=refund_finding(resource) if is_refund else None,
         refund_fen=_int(amount, "refund"),
+    )
+    await _apply(deps, news, headers, body)
+
+
+async def take_bankcard(deps: Deps, headers: Mapping[str, str], body: bytes) -> None:
+    """
+    Apply the card aggregator's news of an order or a refund.
+
+    Raises:
+        BadSignature: It is not the aggregator's, or too old; kept as rejected.
+    """
+    try:
+        note = deps.bankcard.open_notification(headers, body)
+    except BadSignature as error:
+        await _reject(deps, "bankcard", headers, body, error)
+        raise
+    is_refund, data = note.kind == "REFUND", note.data
+    news = _News(
+        "bankcard",
+        note.notify_id,
+        str(data.get("order_no", "")),
+        ours=note.merchant_no == deps.bankcard.config.merchant_no,
+        charge=None if is_refund else card_order(data, None),
+        refund_no=str(data.get("refund_no", "")) if is_refund else "",
+        refund=card_refund(data) if is_refund else None,
+        refund_fen=_int(data, "amount_fen") if is_refund else None,
     )
     await _apply(deps, news, headers, body)
 

@@ -209,6 +209,8 @@ class NewApplicant(Body):
     address: Text
     alipay_user_id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{0,64}$")] = ""
     wechat_openid: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{0,64}$")] = ""
+    bankcard_user_no: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{0,64}$")] = ""
+    """The customer's number at the card aggregator; never a card number."""
 
 
 class NewPet(Body):
@@ -328,7 +330,11 @@ class NewMandate(Body):
 
 
 class MandateView(View):
-    """Alipay: ``sign_str``. WeChat Pay: ``app_id``, ``path`` and ``extra_data``."""
+    """
+    Alipay: ``sign_str``. WeChat Pay: ``app_id``, ``path`` and ``extra_data``.
+
+    Bank card: ``path`` is the aggregator's page, ``sign_str`` its token for this contract.
+    """
 
     sign_str: str
     extra_data: dict[str, str] | None

@@ -15,6 +15,7 @@ class Rail(StrEnum):
 
     ALIPAY = "alipay"
     WECHATPAY = "wechatpay"
+    BANKCARD = "bankcard"
 
 
 class LegalKind(StrEnum):

@@ -22,7 +22,7 @@ TEMPLATE_VERSION: Final = "2026-12"
 
 TITLE: Final = "宠物用品月付服务（预付消费）协议"
 
-_RAIL_NAMES: Final = {Rail.ALIPAY: "支付宝", Rail.WECHATPAY: "微信支付"}
+_RAIL_NAMES: Final = {Rail.ALIPAY: "支付宝", Rail.WECHATPAY: "微信支付", Rail.BANKCARD: "银行卡"}
 _STAGES: Final = {
     "kitten": "幼猫",
     "puppy": "幼犬",

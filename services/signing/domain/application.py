@@ -93,6 +93,7 @@ class Applicant:
     address: str
     alipay_user_id: str = ""
     wechat_openid: str = ""
+    bankcard_user_no: str = ""
 
     def payer_no(self, rail: Rail) -> str:
         """
@@ -106,6 +107,8 @@ class Applicant:
                 number = self.alipay_user_id
             case Rail.WECHATPAY:
                 number = self.wechat_openid
+            case Rail.BANKCARD:
+                number = self.bankcard_user_no
             case _:
                 assert_never(rail)
         if not number:

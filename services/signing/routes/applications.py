@@ -301,7 +301,7 @@ async def post_signature_result(call: Call[Deps], application_id: UUID) -> Appli
     "/v1/applications/{application_id}/mandate",
     scope="applications:write",
     tags=_TAGS,
-    problems=(*_STEP, PreviewStale),
+    problems=(*_STEP, PreviewStale, ProviderSilent, ProviderRefused),
 )
 async def post_mandate(call: Call[Deps], application_id: UUID, body: NewMandate) -> MandateView:
     """Begin the mandate: hand the answer to the rail's own signing screen."""

@@ -7,6 +7,7 @@ from services.signing.routes.table import api
 from services.signing.usecases import hear_provider
 from services.signing.usecases.hear_provider import Heard
 from shared.rails.alipay import NOTIFICATION_TAKEN as ALIPAY_TAKEN
+from shared.rails.card import NOTIFICATION_TAKEN as CARD_TAKEN
 from shared.rails.wechatpay_v2 import NOTIFICATION_REFUSED as WECHAT_REFUSED
 from shared.rails.wechatpay_v2 import NOTIFICATION_TAKEN as WECHAT_TAKEN
 from shared.web import Call
@@ -30,6 +31,15 @@ async def wechatpay(call: Call[Deps], request: web.Request, raw: bytes) -> web.R
     if heard is Heard.REJECTED:
         return web.Response(status=401, body=WECHAT_REFUSED, content_type="text/xml")
     return web.Response(body=WECHAT_TAKEN, content_type="text/xml")
+
+
+@api.webhook("/webhooks/bankcard/contracts", summary="Card aggregator: contracts signed and ended")
+async def bankcard(call: Call[Deps], request: web.Request, raw: bytes) -> web.Response:
+    """Take a notification; anything but SUCCESS makes the aggregator send it again."""
+    heard = await hear_provider.hear_bankcard(call.deps, raw, request.headers)
+    if heard is Heard.REJECTED:
+        return web.json_response({"code": "SIGN_ERROR"}, status=401)
+    return web.json_response(CARD_TAKEN)
 
 
 @api.webhook("/webhooks/esign", summary="e-contract provider: flows moved on")

@@ -44,6 +44,18 @@ async def hear_wechatpay(deps: Deps, raw: bytes, headers: Mapping[str, str]) -> 
     return Heard.TAKEN
 
 
+async def hear_bankcard(deps: Deps, raw: bytes, headers: Mapping[str, str]) -> Heard:
+    """Take a notification of the card aggregator's about a contract; repeats change nothing."""
+    try:
+        notice = deps.card_mandates.open(headers, raw)
+    except CallbackUnsigned:
+        return await _reject(deps, "bankcard", raw, headers)
+    await _hear_mandate(
+        deps, "bankcard", raw, headers, notice.delivery_key, notice.external_no, notice.told
+    )
+    return Heard.TAKEN
+
+
 async def hear_esign(
     deps: Deps, raw: bytes, *, headers: Mapping[str, str], query: Mapping[str, str]
 ) -> Heard:
