@@ -16,6 +16,8 @@ import asyncpg
 
 from deploy.audit import (
     agreements,
+    bills,
+    merchants,
     messages,
     notices,
     parcels,
@@ -45,7 +47,9 @@ LOOK_AGAIN_AFTER_S: Final = 3.0
 
 CHECKS: Final[Sequence[Callable[[Scene], Awaitable[Finding]]]] = (
     *rails.CHECKS,
+    *bills.CHECKS,
     *wallets.CHECKS,
+    *merchants.CHECKS,
     *parcels.CHECKS,
     *notices.CHECKS,
     *messages.CHECKS,

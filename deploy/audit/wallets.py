@@ -193,7 +193,7 @@ async def escrow_holds(scene: Scene) -> Finding:
                            WHERE code LIKE 'rail:%' OR code = 'supervised'), 0) AS have,
                        coalesce(sum(balance_fen) FILTER (
                            WHERE code LIKE 'wallet:%' OR code LIKE 'refund:%'
-                              OR code LIKE 'supplier:%'
+                              OR code LIKE 'supplier:%' OR code LIKE 'partner:%'
                               OR code IN ('merchant:payable', 'merchant:guarantee',
                                           'platform:fee')), 0)
                        - coalesce(sum(balance_fen) FILTER (
