@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from services.billing.domain.overdue_penalty import LPR_PPM
-from services.signing.contract.termination import Cause, EndReason, Penalty, cause_of
+from services.signing.contract import Cause, EndReason, Penalty, cause_of
 
 REFUND_TARGET_DAYS: Final = 3
 """What we promise ourselves."""

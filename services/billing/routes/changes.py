@@ -38,7 +38,7 @@ from services.billing.usecases.preview_changes import (
     preview_pause,
     preview_termination,
 )
-from services.signing.contract.termination import EndReason, cause_of
+from services.signing.contract import EndReason, cause_of
 from shared.web import Call
 
 _TAGS = ("changes",)

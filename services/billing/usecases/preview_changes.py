@@ -30,7 +30,7 @@ from services.billing.domain.termination import (
 )
 from services.billing.store import agreements, changes, instalments
 from services.billing.usecases.change_schedule import Standing, stand
-from services.signing.contract.termination import (
+from services.signing.contract import (
     EndReason,
     Penalty,
     not_yet_due_fen,

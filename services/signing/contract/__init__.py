@@ -28,6 +28,14 @@ from services.signing.contract.events import (
     SignedLine,
     StageBundle,
 )
+from services.signing.contract.termination import (
+    Cause,
+    EndReason,
+    Penalty,
+    cause_of,
+    not_yet_due_fen,
+    penalty,
+)
 
 __all__ = [
     "AgreementActivated",
@@ -39,8 +47,10 @@ __all__ = [
     "AgreementSigned",
     "AgreementTerminated",
     "BundleItem",
+    "Cause",
     "ContactChanged",
     "CustomerRegistered",
+    "EndReason",
     "LegalKind",
     "LineKind",
     "MandateClosed",
@@ -50,10 +60,14 @@ __all__ = [
     "MerchantSuspended",
     "OverduePenalty",
     "Payee",
+    "Penalty",
     "PetRegistered",
     "PlanPublished",
     "Rail",
     "SignedInstalment",
     "SignedLine",
     "StageBundle",
+    "cause_of",
+    "not_yet_due_fen",
+    "penalty",
 ]
