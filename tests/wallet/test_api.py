@@ -15,6 +15,7 @@ from shared.api_keys import issue_key
 from shared.clock import TestClock
 from shared.db import Database
 from shared.ids import derived_id, new_id
+from shared.web import make_cursor
 from tests.support.wallet_builders import (
     AGREEMENT,
     CUSTOMER,
@@ -78,6 +79,15 @@ ALL_PATHS = [
     "/v1/holds",
     "/v1/merchant/accounts",
     f"/v1/explain/{an_instalment(1)}",
+    f"/v1/customers/{CUSTOMER}/lots",
+    f"/v1/customers/{CUSTOMER}/spending",
+    f"/v1/customers/{CUSTOMER}/preference",
+    "/v1/redemptions",
+    f"/v1/redemptions/{UNKNOWN}",
+    "/v1/redemption-refusals",
+    "/v1/redemption-devices",
+    "/v1/redemption-services",
+    "/v1/merchant/seals",
 ]
 
 
@@ -234,6 +244,15 @@ async def test_no_key_no_answer(shop, path):
         ("/v1/holds?cursor=nonsense", 400, "cursor-invalid"),
         ("/v1/holds?agreement_id=1", 400, "malformed"),
         ("/v1/merchant/accounts?cursor=!!!", 400, "cursor-invalid"),
+        (f"/v1/customers/{UNKNOWN}/lots", 404, "wallet-unknown"),
+        (f"/v1/customers/{UNKNOWN}/spending", 404, "wallet-unknown"),
+        (f"/v1/customers/{UNKNOWN}/preference", 404, "wallet-unknown"),
+        (f"/v1/redemptions/{UNKNOWN}", 404, "redemption-unknown"),
+        ("/v1/redemptions?state=lost", 400, "malformed"),
+        ("/v1/redemptions?cursor=nonsense", 400, "cursor-invalid"),
+        (f"/v1/merchant/seals?cursor={make_cursor(-1, -1)}", 400, "cursor-invalid"),
+        ("/v1/merchant/preference?first_day=1999-01-01", 400, "malformed"),
+        ("/v1/merchant/preference?last_day=9999-12-31", 400, "malformed"),
     ],
 )
 async def test_bad_input_gets_a_problem_with_a_stable_code(shop, path, status, code):

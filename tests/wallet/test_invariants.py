@@ -7,6 +7,7 @@ from services.wallet.usecases.check_invariants import DIFFERENCES, check_invaria
 from shared.db import Database
 from shared.jobs import Daily
 from tests.support.wallet_builders import (
+    AGREEMENT,
     CUSTOMER,
     MERCHANT,
     WalletForTests,
@@ -23,14 +24,37 @@ STRAY = f"""
       FROM transfers WHERE merchant_id = '{MERCHANT}' LIMIT 1
 """
 
+REDEMPTION = f"""
+    INSERT INTO redemptions
+           (merchant_id, redemption_id, code_id, customer_id, amount_fen, bonus_fen, fee_fen,
+            category, clerk, state, accepted_at, booked_at)
+    VALUES ('{MERCHANT}', uuidv7(), uuidv7(), '{CUSTOMER}', 100, 0, 0, 'food', 'clerk',
+            'booked', now(), now())
+"""
+
+PART = f"""
+    INSERT INTO redemption_parts
+           (merchant_id, redemption_id, agreement_id, part_id, n, principal_fen, bonus_fen,
+            fee_fen)
+    VALUES ('{MERCHANT}', uuidv7(), '{AGREEMENT}', uuidv7(), 1, 100, 0, 0)
+"""
+
 PLANTED = {
     "a balance": (
         "UPDATE accounts SET balance_fen = balance_fen + 1 WHERE code = 'rail:alipay'",
-        {"balance is the sum of its transfers", "what we have is what we owe"},
+        {
+            "balance is the sum of its transfers",
+            "what we have is what we owe",
+            "the escrow equation",
+        },
     ),
     "a vanished account": (
         "DELETE FROM accounts WHERE code = 'platform:fee'",
-        {"balance is the sum of its transfers", "what we have is what we owe"},
+        {
+            "balance is the sum of its transfers",
+            "what we have is what we owe",
+            "the escrow equation",
+        },
     ),
     "a transfer behind our back": (
         STRAY,
@@ -60,6 +84,23 @@ PLANTED = {
             "an agreement's ledger is the sum of its transfers",
             "an ended agreement keeps no free money",
         },
+    ),
+    "bonus": (
+        "UPDATE ledgers SET bonus_credited_fen = bonus_credited_fen + 1",
+        {
+            "bonus is what agreements have not spent of it",
+            "an agreement's ledger is the sum of its transfers",
+            "an ended agreement keeps no free money",
+        },
+    ),
+    "a hold's bonus": (
+        "UPDATE holds SET bonus_fen = 1 WHERE state = 'placed'",
+        {"an agreement holds and has spent what its holds say"},
+    ),
+    "a redemption without parts": (REDEMPTION, {"a redemption is the sum of its parts"}),
+    "a part without a redemption": (
+        PART,
+        {"an agreement has spent in the shop what its redemptions say"},
     ),
     "an end without a refund": (
         "UPDATE ledgers SET ended_as = 'terminated', ended_at = now() WHERE open_holds = 0",
@@ -125,8 +166,8 @@ async def test_the_daily_check_counts_differences_and_leaves_them_for_a_person(w
             "UPDATE accounts SET balance_fen = balance_fen + 1 WHERE code = 'rail:alipay'"
         )
 
-    assert await check_invariants(wallet.deps) == 2
-    assert DIFFERENCES._value.get() == 2
+    assert await check_invariants(wallet.deps) == 3
+    assert DIFFERENCES._value.get() == 3
 
 
 def test_the_check_runs_once_a_day():
