@@ -43,6 +43,7 @@ from tests.support.billing_offers import (
 )
 from tests.support.billing_world import BUYER, CARD_USER, OPENID
 
+RAILS = (Rail.ALIPAY, Rail.WECHATPAY)
 HALF_FEN = AMOUNT_FEN // 2
 LATE = OverduePenalty(rate_ppm_per_day=300, grace_days=3, cap_per_mille=50)
 DECLINE = {"on": "pay", "do": "decline:BUYER_BALANCE_NOT_ENOUGH", "times": 3}
@@ -119,7 +120,7 @@ async def pay(world, row, *, amount_fen: int | None = None) -> None:
     await world.live(minutes=1)
 
 
-@pytest.mark.parametrize("rail", Rail)
+@pytest.mark.parametrize("rail", RAILS)
 async def test_down_payment_half_month_and_free_month_are_each_taken_as_signed(world, rail):
     agreement = await world.signed(rail=rail, **terms_of(down(), half(), free(2), signed(3)))
     await pay(world, by_seq(await world.instalments(agreement))[0], amount_fen=DOWN_FEN)
@@ -218,7 +219,7 @@ async def test_nobody_can_pay_for_a_free_month(world):
         await pay_now(world.deps, row.pay_token, amount_fen=None)
 
 
-@pytest.mark.parametrize("rail", Rail)
+@pytest.mark.parametrize("rail", RAILS)
 async def test_a_down_payment_is_never_taken_but_is_late_from_the_next_day_on(world, rail):
     agreement = await world.signed(rail=rail, **terms_of(down(), signed(1)))
 
