@@ -17,7 +17,6 @@ import asyncpg
 from deploy.audit import (
     agreements,
     bills,
-    merchants,
     messages,
     notices,
     parcels,
@@ -49,7 +48,6 @@ CHECKS: Final[Sequence[Callable[[Scene], Awaitable[Finding]]]] = (
     *rails.CHECKS,
     *bills.CHECKS,
     *wallets.CHECKS,
-    *merchants.CHECKS,
     *parcels.CHECKS,
     *notices.CHECKS,
     *messages.CHECKS,

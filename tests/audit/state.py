@@ -20,6 +20,7 @@ from services.wallet.store import seals
 from shared.calendar import CHINA, at_in_china
 from shared.db import Connection
 from shared.ids import derived_id
+from tests.audit.bill_state import bill_rows
 
 Row = tuple[str, dict[str, Any]]
 
@@ -464,7 +465,9 @@ def _message(agreement: UUID, seq: int, kind: str, channel: str) -> dict[str, An
 
 def rows() -> list[Row]:
     """Return every row, by table."""
-    return [*_agreement_rows(A), *_agreement_rows(B), *_ledger_rows(), *_money_back_rows()]
+    listed = bill_rows(_attempt(A, 1, 1))
+    made = [*_agreement_rows(A), *_agreement_rows(B), *_ledger_rows(), *_money_back_rows()]
+    return [*made, *listed]
 
 
 async def write(conn: Connection) -> None:
