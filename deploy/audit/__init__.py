@@ -17,6 +17,7 @@ import asyncpg
 from deploy.audit import (
     agreements,
     bills,
+    merchants,
     messages,
     notices,
     parcels,
@@ -48,6 +49,7 @@ CHECKS: Final[Sequence[Callable[[Scene], Awaitable[Finding]]]] = (
     *rails.CHECKS,
     *bills.CHECKS,
     *wallets.CHECKS,
+    *merchants.CHECKS,
     *parcels.CHECKS,
     *notices.CHECKS,
     *messages.CHECKS,

@@ -14,6 +14,7 @@ from services.billing.domain.trade_no import refund_no, trade_no
 from shared.ids import derived_id
 from tests.audit.conftest import Platform, Shown
 from tests.audit.planted_bills import BILLS
+from tests.audit.planted_merchants import MERCHANTS
 from tests.audit.planted_wallet import WALLET
 from tests.audit.state import (
     FEN,
@@ -166,7 +167,7 @@ MONEY = [
         A,
         _at("wallet.ledgers", "agreement_id", A, "captured_fen = captured_fen - 1"),
     ),
-    *(Planted(*row) for row in (*WALLET, *BILLS)),
+    *(Planted(*row) for row in (*WALLET, *MERCHANTS, *BILLS)),
 ]
 PARCELS = [
     Planted(HOLDS, hold(A, 1), f"DELETE FROM fulfillment.shipments WHERE hold_id = '{hold(A, 1)}'"),
