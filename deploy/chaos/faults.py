@@ -1,13 +1,17 @@
 """How the providers lie on the billing day: fault scripts by seed."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 import aiohttp
+import orjson
 
 from deploy.chaos.cast import Customer
 from services.fulfillment.domain.shipment import shipment_id_for, shipment_no
@@ -106,12 +110,19 @@ def lies(seed: int, customers: Sequence[Customer]) -> list[Script]:
     return scripts
 
 
-def count(scripts: Sequence[Script]) -> dict[str, int]:
-    """Return how many steps of each kind there are."""
-    kinds = Counter(
-        str(step["do"]).partition(":")[0] for script in scripts for step in script.steps
-    )
-    return dict(sorted(kinds.items()))
+def met(scripts: Sequence[Script], books: Path) -> dict[str, int]:
+    """Return how many steps of each kind calls have met; what none met is left in *books*."""
+    given = _kinds(step for script in scripts for step in script.steps)
+    left: Counter[str] = Counter()
+    for file in books.glob("*.sqlite"):
+        with contextlib.closing(sqlite3.connect(file)) as book:
+            rows = book.execute("SELECT doc FROM entries WHERE kind = '_faults'").fetchall()
+        left += _kinds(step for (doc,) in rows for step in orjson.loads(doc)["steps"])
+    return {kind: number - left[kind] for kind, number in sorted(given.items())}
+
+
+def _kinds(steps: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    return Counter(str(step["do"]).partition(":")[0] for step in steps)
 
 
 async def give(

@@ -109,7 +109,7 @@ async def run(options: Options) -> Report:
         "seed": options.seed,
         "charges": options.charges,
         "kills": {target: battle.kills[target] for target in TARGETS},
-        "faults": faults.count(faults.lies(options.seed, customers))
+        "faults": faults.met(faults.lies(options.seed, customers), options.fire / "sandbox")
         | {"streams_deleted": 1, "backup_restored": 1},
         "violations": wrong + differences(peace, fire),
         "seconds": round(time.monotonic() - began, 1),
