@@ -50,7 +50,7 @@ async def quarter(world: World) -> None:
     shop = Shop(world, merchant_id=derived_id("merchant", "repeat"))
     await shop.open(plan={"periods": 2})
     await shop.sign(charge_day=15)
-    given = await shop.publish(periods=2, offer={"free_periods": [2]})
+    given = await shop.publish(periods=2, monthly_fen=19_900, offer={"free_periods": [2]})
     await shop.sign(charge_day=15, plan_id=given)
     declined = await shop.sign(rail="wechatpay", charge_day=15)
     cancelled = await shop.sign(charge_day=20)
