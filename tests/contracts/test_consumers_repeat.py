@@ -17,6 +17,7 @@ import pytest
 from deploy.secrets import Secrets
 from deploy.topology import SERVICES
 from shared.bus import durable
+from shared.calendar import CHINA
 from shared.errors import Problem
 from shared.events import Event
 from shared.ids import derived_id
@@ -86,11 +87,33 @@ async def quarter(world: World) -> None:
     amendment = {"charge_day": 28, "reason": "x", "consent": CONSENT}
     await _change(shop, changed, ("resume", None), ("amendment", amendment), ("pause", PAUSE))
     await world.until(at(END))
+    await _deposit(shop)
     suspension = f"/v1/merchants/{shop.merchant_id}/suspension"
     status, _ = await world.call(
         "signing", "POST", suspension, {"reason": "x"}, key=world.operator, idempotency_key="once"
     )
     assert status == 200
+    await world.settle()
+
+
+async def _deposit(shop: Shop) -> None:
+    """Ask for a guarantee deposit, which is short until it is paid."""
+    world, path = shop.world, f"/v1/merchants/{shop.merchant_id}"
+    day = at(END).astimezone(CHINA).date().isoformat()
+    needed = {"from_day": day, "guarantee_floor_fen": 10_000_000}
+    status, told = await world.call("wallet", "PUT", f"{path}/terms", needed, key=world.operator)
+    assert status == 200, told
+    await world.settle()
+    paid = {"amount_fen": 10_000_000, "reference": "BANK1"}
+    status, told = await world.call(
+        "wallet",
+        "POST",
+        f"{path}/guarantee/deposits",
+        paid,
+        key=world.operator,
+        idempotency_key="deposit",
+    )
+    assert status == 201, told
     await world.settle()
 
 

@@ -26,6 +26,7 @@ from tests.support.gateway import Agreement, Shop
 from tests.support.servers import TestDatabases
 from tests.support.world import World, let_in, world_of
 
+OPERATORS = {"merchants:write", "merchants:decide", "wallet:operate"}
 CODE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 NOBODY: Final = "00000000-0000-7000-8000-000000000000"
 
@@ -194,6 +195,9 @@ async def _ids(world: World, shop: Shop, agreement: Agreement) -> dict[str, obje
         "sku": "FOOD-ADULT",
         "order_id": await _an_order(world, shop, agreement),
         "redemption_id": await _a_redemption(world, shop, agreement),
+        "statement_id": await _a_statement(world, shop),
+        "payout_id": await _a_payout(world, shop),
+        "advance_id": await _an_advance(world, shop),
         "claim_id": await _a_claim(shop, agreement),
         "task_id": await world.value("billing", "SELECT task_id FROM tasks"),
         "message_id": await world.value("notify", "SELECT message_id FROM messages LIMIT 1"),
@@ -217,6 +221,42 @@ async def _a_claim(shop: Shop, agreement: Agreement) -> object:
     body = {"reason": "lost_job", "reported_by": "gateway"}
     path = f"/v1/agreements/{agreement.agreement_id}/hardship"
     return (await shop.post("billing", path, body))["claim_id"]
+
+
+async def _a_statement(world: World, shop: Shop) -> object:
+    columns = "'day', '2026-12-01', '2026-12-01', '{}', 0, 0, 0, '', '', '', now()"
+    return await world.value(
+        "wallet",
+        f"""
+        INSERT INTO statements VALUES ('{shop.merchant_id}', uuidv7(), {columns})
+        RETURNING statement_id
+        """,
+    )
+
+
+async def _a_payout(world: World, shop: Shop) -> object:
+    return await world.value(
+        "wallet",
+        f"""
+        INSERT INTO payouts (merchant_id, payout_id, beneficiary, account, account_ref,
+                             amount_fen, day, state, created_at, ended_at)
+        VALUES ('{shop.merchant_id}', uuidv7(), 'merchant', 'merchant:payable', 'acct_x', 5,
+                '2027-01-19', 'failed', now(), now())
+        RETURNING payout_id
+        """,
+    )
+
+
+async def _an_advance(world: World, shop: Shop) -> object:
+    return await world.value(
+        "wallet",
+        f"""
+        INSERT INTO advances (merchant_id, advance_id, state, amount_fen, covered_fen,
+                              interest_ppm, quote_ref, valid_until, asked_at)
+        VALUES ('{shop.merchant_id}', uuidv7(), 'refused', 1, 2, 300, 'Q1', now(), now())
+        RETURNING advance_id
+        """,
+    )
 
 
 async def _a_redemption(world: World, shop: Shop, agreement: Agreement) -> object:
@@ -382,7 +422,7 @@ async def test_paths_and_methods_that_there_are_not(callers: Callers):
 
 
 def _is_operators(one: Operation) -> bool:
-    return one.scope in {"merchants:write", "merchants:decide"} or "unplaced" in one.path
+    return one.scope in OPERATORS or "unplaced" in one.path
 
 
 def _lists_nothing(one: Operation) -> bool:

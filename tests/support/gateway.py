@@ -373,4 +373,4 @@ def scopes_of(service: str) -> list[str]:
     """Return what a merchant's key may do: everything but what is the operator's."""
     endpoints = import_module(f"services.{service}.app").SERVICE.api.endpoints
     scopes = {one.scope for one in endpoints if one.scope is not None}
-    return sorted(scopes - {"merchants:write", "merchants:decide"})
+    return sorted(scopes - {"merchants:write", "merchants:decide", "wallet:operate"})

@@ -40,6 +40,12 @@ class TermsBody(Body):
     advance_per_mille: Annotated[int, Field(ge=0, le=500)] = 400
 
 
+class NewTermsBody(TermsBody):
+    """Terms, and the first day (in China) on which they count."""
+
+    from_day: date
+
+
 class TermsView(View):
     """Terms of a merchant, and the first day on which they count."""
 

@@ -1,7 +1,7 @@
 """A merchant's money: how it stands, its payouts and advances; and what the operator agrees."""
 
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 from services.wallet.contract.merchant import (
@@ -12,6 +12,7 @@ from services.wallet.contract.merchant import (
     GuaranteeBody,
     MoneyEntryView,
     MoneyView,
+    NewTermsBody,
     PayoutView,
     TermsBody,
     TermsListView,
@@ -29,25 +30,23 @@ from shared.web import Call, Page, PageQuery
 
 
 @api.put(
-    "/v1/merchants/{merchant_id}/terms/{from_day}",
+    "/v1/merchants/{merchant_id}/terms",
     scope="wallet:operate",
     tags=("merchants",),
     problems=(no.TermsInPast, no.OperatorNeeded),
 )
-async def put_terms(
-    call: Call[Deps], merchant_id: UUID, from_day: date, body: TermsBody
-) -> TermsListView:
+async def put_terms(call: Call[Deps], merchant_id: UUID, body: NewTermsBody) -> TermsListView:
     """Agree terms with a merchant from a day on; repeating it replaces those of that day."""
-    agreed = DatedTerms(from_day, MerchantTerms(**body.model_dump()))
+    terms = MerchantTerms(**body.model_dump(exclude={"from_day"}))
+    agreed = DatedTerms(body.from_day, terms)
     await keep_merchant.agree_terms(call.deps, merchant_id, agreed, actor=_operator(call))
     return await _terms(call, merchant_id)
 
 
-@api.get("/v1/merchants/{merchant_id}/terms", scope="wallet:read", tags=("merchants",))
-async def list_terms(call: Call[Deps], merchant_id: UUID) -> TermsListView:
-    """List all terms of a merchant, newest first."""
-    call.require_tenant(merchant_id)
-    return await _terms(call, merchant_id)
+@api.get("/v1/merchant/terms", scope="wallet:read", tags=("merchants",))
+async def list_terms(call: Call[Deps]) -> TermsListView:
+    """List all terms of the merchant, newest first."""
+    return await _terms(call, call.tenant_id)
 
 
 @api.put(
