@@ -24,6 +24,7 @@ from services.billing.store import breakers
 from services.billing.usecases.attempt_due_charges import attempt_due_charges, claim_charges
 from services.billing.usecases.feel_rails import feel_rails
 from services.signing.contract import Rail
+from shared.api_keys import issue_key
 from shared.calendar import at_in_china, day_in_china
 from shared.rails.classes import FailureClass
 from tests.support.billing_builders import FIRST_DUE
@@ -179,3 +180,28 @@ async def test_too_fast_is_nobodys_refusal(world):
     assert row.state is InstalmentState.PAID
     assert row.auto_tries == 1
     assert world.said(ChargeFailed) == []
+
+
+async def test_operators_see_how_the_rails_stand_and_what_they_permit(world):
+    async with world.db.transaction() as conn:
+        now = world.clock.now()
+        key = await issue_key(conn, tenant_id=None, scopes=["ops:read"], name="ops", now=now)
+    await feel_rails(world.deps, [("bankcard", DOWN)] * OPEN_AFTER, now=now)
+
+    headers = {"Authorization": f"Bearer {key}"}
+    async with world.http.get(f"{world.base_url}/v1/rails", headers=headers) as answer:
+        assert answer.status == 200
+        rails = {one["rail"]: one for one in (await answer.json())["rails"]}
+    async with world.http.get(f"{world.base_url}/v1/rails") as stranger:
+        assert stranger.status == 401
+
+    assert {name: one["state"] for name, one in rails.items()} == {
+        "alipay": "closed",
+        "bankcard": "open",
+        "wechatpay": "closed",
+    }
+    assert rails["bankcard"]["reason"] == "timeout"
+    products = {one["product"]: one for rail in rails.values() for one in rail["products"]}
+    assert products["wechat_24h"]["attempts_per_window"] == 1
+    assert products["alipay_cycle"]["charge_days"] == list(range(1, 29))
+    assert products["wechat_prenotice"]["calls_per_s"] == 150
