@@ -32,7 +32,8 @@ async def test_a_collection_from_the_bus_is_funded_on_the_bus(databases, nats_se
     event = a_collection()
     async with databases.fresh_name("wallet") as name:
         dsn = SecretStr(databases.dsn(name, role="wallet"))
-        settings = WalletSettings(dsn=dsn, nats_url=nats_server.url, port=0)
+        secret = SecretStr("a secret of the tests only, long enough")
+        settings = WalletSettings(dsn=dsn, nats_url=nats_server.url, port=0, index_key=secret)
         async with running(SERVICE, settings) as process:
             await js.publish(event.subject, event.model_dump_json().encode())
             await until(lambda: bool(heard), within_s=20, why="the instalment was not funded")
