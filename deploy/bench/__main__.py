@@ -22,6 +22,7 @@ from deploy.bench.chain_figure import chain_figure
 from deploy.bench.ground import NOW, Ground
 from deploy.bench.postings_figure import postings_figures
 from deploy.bench.rail import lay_agreements
+from deploy.bench.reconciliation_figure import reconciliation_figure
 from deploy.bench.report import Figure, table, write
 from deploy.bench.signing_figure import signing_figure
 from deploy.bench.sizes import QUICK, USUAL, Sizes
@@ -30,8 +31,17 @@ from deploy.embedded import Postgres, place_for_ordinary_user
 from deploy.platform import SERVER_OPTIONS, Platform
 from deploy.secrets import load_or_make
 
-ALL: Final = ("bus", "wallet", "postings", "billing", "billing-day", "signing", "chain")
-ALONE: Final = ("bus", "wallet", "postings", "billing", "billing-day")
+ALL: Final = (
+    "bus",
+    "wallet",
+    "postings",
+    "billing",
+    "billing-day",
+    "reconciliation",
+    "signing",
+    "chain",
+)
+ALONE: Final = ("bus", "wallet", "postings", "billing", "billing-day", "reconciliation")
 REPORT: Final = "report.json"
 QUEUE_ONLY: Final = {"notify": {"NOTIFY_JOB_PAUSE_S": "3600"}}
 """Messages are queued and not sent: the chain ends there."""
@@ -103,6 +113,11 @@ async def _alone(work: Path, sizes: Sizes, wanted: Sequence[str]) -> list[Figure
         if "billing-day" in wanted:
             print(f"Selecting {sizes.due:,} due instalments", flush=True)
             figures.append(await billing_day_figure(ground, work / "day", due=sizes.due))
+        if "reconciliation" in wanted:
+            print(f"Reconciling a bill of {sizes.bill_lines:,} lines", flush=True)
+            figures.append(
+                await reconciliation_figure(ground, work / "bill", lines=sizes.bill_lines)
+            )
         if "billing" in wanted:
             print("Charging", flush=True)
             figures.append(

@@ -18,6 +18,7 @@ class Sizes:
     due: int
     """Due instalments of one big billing day."""
     pgbench_s: int
+    bill_lines: int
 
 
 USUAL: Final = Sizes(
@@ -30,6 +31,7 @@ USUAL: Final = Sizes(
     charges=1_500,
     due=100_000,
     pgbench_s=8,
+    bill_lines=100_000,
 )
 QUICK: Final = Sizes(
     rounds=1,
@@ -41,4 +43,5 @@ QUICK: Final = Sizes(
     charges=500,
     due=2_000,
     pgbench_s=2,
+    bill_lines=5_000,
 )
