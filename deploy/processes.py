@@ -18,6 +18,8 @@ from typing import Final
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 10.0
 START_TRIES: Final = 4
+LOOK_AGAIN_S: Final = 0.1
+_STILL_DYING: Final = "pre-existing shared memory block"
 FREE_DISK_BYTES: Final = 500 * 1024 * 1024
 
 
@@ -90,8 +92,14 @@ def start_on_a_port(
     fixed: bool,
     log: Path,
 ) -> tuple[subprocess.Popen[bytes], int]:
-    """Start on *port* if it is *fixed*, else on a free one, trying again if somebody took it."""
-    for _ in range(1 if fixed else START_TRIES):
+    """
+    Start on *port* if it is *fixed*, else on a free one, trying again if somebody took it.
+
+    After a SIGKILL the last processes of a former PostgreSQL hold its memory for a moment: then
+    the same port is tried until they are gone.
+    """
+    deadline, tries = time.monotonic() + START_TIMEOUT_S, 0
+    while True:
         chosen = port if fixed else free_port()
         begin = log.stat().st_size if log.exists() else 0
         process = spawn(chosen)
@@ -103,7 +111,10 @@ def start_on_a_port(
             return process, chosen
         end(process, (signal.SIGKILL,))
         said = log.read_text(encoding="utf-8", errors="replace")[begin:]
-        if "in use" not in said:
+        tries += 1
+        if _STILL_DYING in said and time.monotonic() < deadline:
+            time.sleep(LOOK_AGAIN_S)
+        elif fixed or "in use" not in said or tries == START_TRIES:
             break
     raise EmbeddedError(f"{name} did not start on port {chosen}; {log} says:\n{said[-2000:]}")
 

@@ -58,7 +58,7 @@ async def recover_streams(running: RunningPlatform) -> dict[str, int]:
     """
     await streams.declare(running.nats_url, nkey_seed=running.nats_bootstrap_seed)
     async with auditor(running.auditor_dsn) as conn:
-        first = await _first_unheard(conn)
+        first = await first_unheard(conn)
     counts: dict[str, int] = {}
     headers = {"Authorization": f"Bearer {running.operator_key}"}
     async with aiohttp.ClientSession(headers=headers, raise_for_status=True) as session:
@@ -70,7 +70,7 @@ async def recover_streams(running: RunningPlatform) -> dict[str, int]:
     return counts
 
 
-async def _first_unheard(conn: Connection) -> dict[tuple[str, str], int]:
+async def first_unheard(conn: Connection) -> dict[tuple[str, str], int]:
     """Return the first event of each subject that was published and not applied everywhere."""
     first: dict[tuple[str, str], int] = {}
     for service in present():

@@ -1,9 +1,12 @@
 """What an operator loses and brings back in the middle of the day: the streams, the database."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -11,13 +14,17 @@ from typing import Final
 import nats
 
 from deploy import streams
-from deploy.chaos.kills import Battle
+from deploy.audit import auditor
+from deploy.chaos.kills import LOOK_EVERY_S, Battle
 from deploy.platform import Platform
-from deploy.recover import recover_streams
+from deploy.recover import first_unheard, recover_streams
 from deploy.running import RunningPlatform
 from deploy.topology import SERVICES
 
 RECOVER_WITHIN_S: Final = 900.0
+READERS: Final = ("wallet", "fulfillment", "notify")
+TRIES: Final = 20
+WAIT_FOR_EVENTS_S: Final = 1.0
 GONE_FOR_S: Final = 1.0
 """How long the services go on without streams."""
 
@@ -27,15 +34,53 @@ class NotRecovered(Exception):
 
 
 async def lose_streams(platform: Platform, battle: Battle, say: Callable[[str], None]) -> None:
-    """Delete every stream while the services work, then recover as the runbook says."""
+    """
+    Delete every stream with events in it that nobody has heard, then recover as the runbook says.
+
+    The readers sleep until some lie there.
+    """
     async with battle.quiet:
         running = RunningPlatform.read(platform.state_file)
-        await delete_streams(running)
+        for left in reversed(range(TRIES)):
+            if await _delete_if_something_waits(platform, running, anyway=not left):
+                break
+            await asyncio.sleep(GONE_FOR_S)
         await asyncio.sleep(GONE_FOR_S)
         await streams.declare(running.nats_url, nkey_seed=running.nats_bootstrap_seed)
         await asyncio.gather(*map(platform.wait_ready, platform.services))
         counts = await recover_streams(running)
         say(f"streams deleted and recovered, {sum(counts.values())} events published again")
+
+
+async def _delete_if_something_waits(
+    platform: Platform, running: RunningPlatform, *, anyway: bool
+) -> bool:
+    sleepers = [pid for name in READERS if (pid := platform.processes[name]) is not None]
+    try:
+        _signal(sleepers, signal.SIGSTOP)
+        waits = await _something_waits(running)
+        if waits or anyway:
+            await delete_streams(running)
+        return waits or anyway
+    finally:
+        _signal(sleepers, signal.SIGCONT)
+
+
+def _signal(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+async def _something_waits(running: RunningPlatform) -> bool:
+    """Return whether soon an event is published that a sleeping reader has not heard."""
+    deadline = time.monotonic() + WAIT_FOR_EVENTS_S
+    while time.monotonic() < deadline:
+        async with auditor(running.auditor_dsn) as conn:
+            if await first_unheard(conn):
+                return True
+        await asyncio.sleep(LOOK_EVERY_S)
+    return False
 
 
 async def restore_backup(
