@@ -3,7 +3,13 @@
 from datetime import datetime
 from uuid import UUID
 
-from services.wallet.contract.states import CauseKind, EndedAs, HoldState, TransferKind
+from services.wallet.contract.states import (
+    CauseKind,
+    EndedAs,
+    HoldState,
+    RefundReason,
+    TransferKind,
+)
 from shared.web import PageQuery, View
 
 
@@ -83,14 +89,14 @@ class HoldFilter(PageQuery):
 
 
 class SettlementView(View):
-    """A request to send money of an ended agreement back, and how far it has got."""
+    """A request to send money of an agreement back, and how far it has got."""
 
     settlement_id: UUID
     agreement_id: UUID
     rail: str
     amount_fen: int
     refunded_fen: int
-    reason: EndedAs
+    reason: RefundReason
     requested_at: datetime
     failure: str | None
     failed_at: datetime | None

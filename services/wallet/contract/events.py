@@ -63,10 +63,12 @@ class HoldReleased(_HoldEvent):
 
 class RefundRequested(Event):
     """
-    Unspent principal of an ended agreement must go back to its original routes.
+    Unspent principal of an agreement must go back to its original routes.
 
-    One agreement may ask several times, each under its own ``settlement_id``, when
-    money or a hold comes free after the first; *amount_fen* has already left the wallet.
+    One agreement may ask several times, each under its own ``settlement_id``: when money or
+    a hold comes free after its end, or when part is given back while it goes on
+    (*reason* ``seven_days``, ``after_sales``, ``goodwill``).  *amount_fen* has already left
+    the wallet.
     """
 
     subject: ClassVar[str] = "wallet.refund.requested.v1"

@@ -18,6 +18,16 @@ class EndedAs(StrEnum):
     TERMINATED = "terminated"
 
 
+class RefundReason(StrEnum):
+    """Why money goes back; the first two follow from the agreement's end."""
+
+    CANCELLED = "cancelled"
+    TERMINATED = "terminated"
+    SEVEN_DAYS = "seven_days"
+    AFTER_SALES = "after_sales"
+    GOODWILL = "goodwill"
+
+
 class CauseKind(StrEnum):
     """What sort of thing a transfer's ``cause_id`` names."""
 

@@ -58,6 +58,24 @@ class RefundExceedsRequest(Conflict):
     code = "refund-exceeds-request"
 
 
+class AgreementEnded(Conflict):
+    """The agreement has ended; its unspent money goes back by itself."""
+
+    code = "agreement-ended"
+
+
+class NothingToRefund(Conflict):
+    """No principal of this agreement is free: none came, or it is held, spent or gone back."""
+
+    code = "nothing-to-refund"
+
+
+class RefundAboveRest(Rejected):
+    """Less than this is free; ``rest_fen`` names what is."""
+
+    code = "refund-above-rest"
+
+
 class GrantOfNothing(Rejected):
     """A month that the merchant gives brought nothing."""
 

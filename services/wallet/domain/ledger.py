@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from services.wallet.contract.states import EndedAs, HoldState
+from services.wallet.contract.states import EndedAs, HoldState, RefundReason
+from services.wallet.domain.errors import AgreementEnded, NothingToRefund, RefundAboveRest
 from services.wallet.domain.hold import Hold
 from shared.ids import derived_id
 
@@ -63,7 +64,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """A request to send *amount_fen* of an ended agreement back to its original route."""
+    """A request to send *amount_fen* of an agreement back to its original route."""
 
     merchant_id: UUID
     settlement_id: UUID
@@ -72,7 +73,7 @@ class Settlement:
     seq: int
     rail: str
     amount_fen: int
-    reason: EndedAs
+    reason: RefundReason
     requested_at: datetime
     refunded_fen: int = 0
     failure: str | None = None
@@ -131,13 +132,46 @@ def settle(ledger: Ledger, *, now: datetime) -> Settled | None:
         refunded_fen=ledger.refunded_fen + refund_fen,
         bonus_lapsed_fen=ledger.bonus_lapsed_fen + lapsed_fen,
     )
-    refund = _refund(after, settlement_id, refund_fen, now=now) if refund_fen else None
+    reason = RefundReason(ledger.ended_as.value)
+    refund = _refund(after, settlement_id, refund_fen, reason, now=now) if refund_fen else None
     return Settled(after, settlement_id, penalty_fen, lapsed_fen, refund)
 
 
-def _refund(ledger: Ledger, settlement_id: UUID, amount_fen: int, *, now: datetime) -> Settlement:
+def give_back(
+    ledger: Ledger, amount_fen: int, *, settlement_id: UUID, reason: RefundReason, now: datetime
+) -> Settled:
+    """
+    Take *amount_fen* of unspent principal out of a running agreement, to go back.
+
+    Bonus is never given back; what is held for a parcel, or was spent, is not free.
+
+    Raises:
+        AgreementEnded: All that is free goes back by itself, the penalty first.
+        NothingToRefund: No principal is free.
+        RefundAboveRest: Less is free; ``rest_fen`` names it.
+    """
+    about = {"agreement_id": str(ledger.agreement_id)}
+    if ledger.ended_as is not None:
+        raise AgreementEnded("What an ended agreement has left goes back by itself.", **about)
+    if ledger.unspent_fen <= 0:
+        raise NothingToRefund("No unspent money of this agreement is here.", **about)
+    if amount_fen > ledger.unspent_fen:
+        raise RefundAboveRest(
+            "Less than this is left.", rest_fen=ledger.unspent_fen, amount_fen=amount_fen, **about
+        )
+    after = replace(
+        ledger,
+        settlements=ledger.settlements + 1,
+        refunded_fen=ledger.refunded_fen + amount_fen,
+    )
+    refund = _refund(after, settlement_id, amount_fen, reason, now=now)
+    return Settled(after, settlement_id, 0, 0, refund)
+
+
+def _refund(
+    ledger: Ledger, settlement_id: UUID, amount_fen: int, reason: RefundReason, *, now: datetime
+) -> Settlement:
     assert ledger.rail is not None, "money came in by a rail"
-    assert ledger.ended_as is not None, "only what has ended is settled"
     return Settlement(
         merchant_id=ledger.merchant_id,
         settlement_id=settlement_id,
@@ -146,6 +180,6 @@ def _refund(ledger: Ledger, settlement_id: UUID, amount_fen: int, *, now: dateti
         seq=ledger.settlements,
         rail=ledger.rail,
         amount_fen=amount_fen,
-        reason=ledger.ended_as,
+        reason=reason,
         requested_at=now,
     )

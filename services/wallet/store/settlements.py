@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.wallet.contract.states import EndedAs
+from services.wallet.contract.states import RefundReason
 from services.wallet.domain.ledger import Settlement
 from shared.db import Connection, Row
 
@@ -49,10 +49,13 @@ async def lock(conn: Connection, merchant_id: UUID, settlement_id: UUID) -> Sett
 async def add_refunded(
     conn: Connection, merchant_id: UUID, settlement_id: UUID, amount_fen: int
 ) -> None:
-    """Add *amount_fen* to what has gone back of a locked request."""
+    """Add *amount_fen* to what has gone back of a locked request; whole, no failure stands."""
     await conn.execute(
         """
-        UPDATE settlements SET refunded_fen = refunded_fen + $3
+        UPDATE settlements
+           SET refunded_fen = refunded_fen + $3,
+               failure = CASE WHEN refunded_fen + $3 < amount_fen THEN failure END,
+               failed_at = CASE WHEN refunded_fen + $3 < amount_fen THEN failed_at END
          WHERE merchant_id = $1 AND settlement_id = $2
         """,
         merchant_id,
@@ -91,4 +94,4 @@ async def of_agreement(conn: Connection, merchant_id: UUID, agreement_id: UUID) 
 
 
 def _settlement(row: Row) -> Settlement:
-    return Settlement(**{**row, "reason": EndedAs(row["reason"])})
+    return Settlement(**{**row, "reason": RefundReason(row["reason"])})

@@ -64,10 +64,14 @@ async def note_failed_refund(conn: Connection, failed: RefundFailed, deps: Deps)
     """
     Keep why a refund failed; its money stays in the refund account for a person.
 
+    One that was booked meanwhile has not failed any more: it was tried again.
+
     Raises:
         SettlementUnknown: The request is not ours, or not here yet.
     """
     if failed.settlement_id is None:
+        return
+    if await transfers.of_causes(conn, failed.merchant_id, [failed.refund_id]):
         return
     noted = await settlements.note_failure(
         conn, failed.merchant_id, failed.settlement_id, failed.reason, now=deps.clock.now()

@@ -33,8 +33,17 @@ async def settle_agreements(
         return []
     books = await ledgers.lock(conn, keys)
     done = [settled for ledger in books.values() if (settled := settle(ledger, now=now))]
-    if not done:
-        return []
+    return await book_settled(conn, done, now=now) if done else []
+
+
+async def book_settled(
+    conn: Connection, done: Sequence[Settled], *, now: datetime
+) -> list[Transfer]:
+    """
+    Write what was taken out of locked ledgers, ask for the refunds, return the transfers.
+
+    The caller moves the balances.
+    """
     refunds = [settled.refund for settled in done if settled.refund]
     await ledgers.save(conn, [settled.ledger for settled in done])
     await settlements.add(conn, refunds)
