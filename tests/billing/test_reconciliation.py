@@ -19,7 +19,7 @@ from tests.support.bills import days, kinds, lines, morning, the_day, tickets
 
 FEE = share_of(AMOUNT_FEN, per_mille=6)
 EVENING = at_in_china(FIRST_DUE, 20)
-RAILS = pytest.mark.parametrize("rail", list(Rail), ids=str)
+RAILS = pytest.mark.parametrize("rail", [Rail.ALIPAY, Rail.WECHATPAY], ids=str)
 
 
 async def charged(world: BillingWorld, rail: Rail = Rail.ALIPAY, n: int = 1) -> None:

@@ -27,11 +27,18 @@ from services.billing.routes.table import api
 from services.billing.store import bill_days, bill_lines, bill_tickets, history, reconciliations
 from services.billing.usecases.resolve_ticket import Said, resolve_ticket
 from shared.web import Call, Page, PageQuery
+from shared.web.call import TenantForeign
 
 
 @api.get("/v1/bill-days", scope="ops:read", tags=("reconciliation",))
 async def list_bill_days(call: Call[Deps], query: BillDayFilter) -> Page[BillDayView]:
-    """List days of bills, the earliest first; they hold all merchants' money together."""
+    """
+    List days of bills, the earliest first.
+
+    They hold all merchants' money together: for the operator's own key alone.
+    """
+    if call.caller.tenant_id is not None:
+        raise TenantForeign("Days of bills belong to no tenant.")
     async with call.deps.db.connection() as conn:
         rows = await bill_days.page(
             conn,
@@ -58,7 +65,7 @@ async def get_bill_day(call: Call[Deps], day_id: UUID) -> BillDayStory:
     """Show how far a day has come, what its bill says and what is open in it."""
     async with call.deps.db.connection() as conn:
         day = await bill_days.find(conn, day_id)
-        if day is None:
+        if day is None or call.caller.tenant_id is not None:
             raise BillDayUnknown("No such day.", day_id=day_id)
         sums = await bill_lines.outcomes(conn, day_id)
         open_tickets = await bill_tickets.open_by_kind(conn, day_id)
