@@ -183,6 +183,7 @@ async def test_a_payment_in_the_days_last_minute_stands_in_the_next_bill(world):
     assert await kinds(world) == [("no_bill", "no_bill", None)]
 
     await morning(world)
+    await world.live(hours=1)
     assert (await the_day(world, late)).state is DayState.CLOSED
     following = await the_day(world, late + timedelta(days=1))
     assert [line["outcome"] for line in await lines(world, following.day_id)] == ["matched"]
