@@ -13,6 +13,7 @@ from services.billing.usecases.request_notices import request_notices
 from services.billing.usecases.send_prenotice import send_prenotices
 from services.billing.usecases.send_refunds import send_refunds
 from services.billing.usecases.sweep_unsettled import sweep_unsettled
+from services.billing.usecases.watch_refunds import watch_refunds
 from shared.jobs import Daily, Due, Job
 
 JOBS: tuple[Job[Deps], ...] = (
@@ -24,6 +25,7 @@ JOBS: tuple[Job[Deps], ...] = (
     Due("climb_dunning", climb_dunning, instalments.next_dunning_at),
     Daily("sweep_unsettled", 4, 0, sweep_unsettled),
     Daily("check_invariants", 4, 0, check_invariants),
+    Daily("watch_refunds", 4, 0, watch_refunds),
     Daily("look_after_tasks", 4, 0, look_after_tasks),
     Daily("open_bill_days", 10, 0, open_bill_days),
     Due("reconcile_days", reconcile_days, bill_days.next_step_at),

@@ -319,7 +319,7 @@ def test_a_plan_names_only_days_that_the_rail_knows(day, expected):
 def test_refunds_never_exceed_what_each_charge_has_left(amount, free):
     charges = [Refundable(new_id(), new_id(), "alipay", fen) for fen in free]
 
-    shares = allocate(amount, charges)
+    shares = allocate(amount, charges, now=SIGNED_AT)
 
     assert sum(share for _, share in shares) == min(amount, sum(free))
     assert all(0 < share <= charge.free_fen for charge, share in shares)

@@ -1,6 +1,7 @@
 """What billing answers over HTTP."""
 
 from datetime import date, datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -157,6 +158,7 @@ class RefundFilter(PageQuery):
     """Which refunds to list."""
 
     agreement_id: UUID | None = None
+    state: Literal["waiting", "sent", "succeeded", "failed"] | None = None
 
 
 class NotificationView(View):

@@ -85,6 +85,12 @@ class Assignment(Body):
     assignee: Staff
 
 
+class Retry(Body):
+    """Who lets something be tried again."""
+
+    recorded_by: Staff
+
+
 class _Spoken(Body):
     person: Literal["customer", "family", "employer", "emergency_contact", "other"] = Field(
         default="customer", description="Anybody but the customer is refused."

@@ -129,6 +129,36 @@ class DisputeRefundMissing(Conflict):
     code = "dispute-refund-missing"
 
 
+class RefundUnknown(NotFound):
+    """There is no such refund."""
+
+    code = "refund-unknown"
+
+
+class RefundDone(Conflict):
+    """The money is back; there is nothing to try again."""
+
+    code = "refund-done"
+
+
+class RefundAboveRest(Rejected):
+    """Captured less refunded less under way is less than this; ``rest_fen`` names it."""
+
+    code = "refund-above-rest"
+
+
+class RefundWindowOver(Conflict):
+    """The rail refunds a charge for some time only, and it is over; another way is needed."""
+
+    code = "refund-window-over"
+
+
+class RefundPartsExhausted(Conflict):
+    """The rail takes no further part of this charge back; another way is needed."""
+
+    code = "refund-parts-exhausted"
+
+
 class RiskNotFlagged(Conflict):
     """The agreement is not flagged; there is nothing to clear."""
 

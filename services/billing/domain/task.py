@@ -25,6 +25,7 @@ class TaskKind(StrEnum):
     CHARGE_REFUSED_FOR_US = "charge_refused_for_us"
     CHARGE_UNCLEAR = "charge_unclear"
     REFUND_FAILED = "refund_failed"
+    REFUND_LATE = "refund_late"
     REFUND_WITHOUT_CHARGE = "refund_without_charge"
     AMOUNT_DIFFERS = "amount_differs"
     PLAN_NOT_MOVED = "plan_not_moved"

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from services.billing.domain.errors import RefundUnknown
 from services.billing.domain.refund import Refund, Refundable, RefundState
 from shared.db import Connection, Row
+from shared.rails.permissions import OFFERED, Permissions, RefundLimits
 
 
 async def add_settlement(
@@ -36,25 +39,63 @@ async def add_settlement(
     return bool(done == "INSERT 0 1")
 
 
-async def refundable(conn: Connection, agreement_id: UUID) -> list[Refundable]:
-    """Return the agreement's charges that have something left to refund, newest first."""
+async def refundable(
+    conn: Connection, agreement_id: UUID, permissions: Permissions
+) -> list[Refundable]:
+    """Return the agreement's charges that brought money to its wallet, newest first."""
+    return await _refundable(conn, permissions, agreement_id=agreement_id, attempt_id=None)
+
+
+async def refundable_charge(
+    conn: Connection, attempt_id: UUID, permissions: Permissions
+) -> Refundable:
+    """Return one successful charge, also one that came twice."""
+    (found,) = await _refundable(conn, permissions, agreement_id=None, attempt_id=attempt_id)
+    return found
+
+
+async def _refundable(
+    conn: Connection,
+    permissions: Permissions,
+    *,
+    agreement_id: UUID | None,
+    attempt_id: UUID | None,
+) -> list[Refundable]:
     rows = await conn.fetch(
         """
-        SELECT a.attempt_id, a.instalment_id, a.rail,
+        SELECT a.attempt_id, a.instalment_id, a.rail, a.product, a.paid_at,
+               count(r.refund_id) FILTER (WHERE r.state <> 'failed') AS parts,
                a.amount_fen - coalesce(sum(r.amount_fen) FILTER (WHERE r.state <> 'failed'), 0)
                AS free_fen
           FROM attempts AS a
           LEFT JOIN refunds AS r USING (attempt_id)
-         WHERE a.agreement_id = $1 AND a.state = 'succeeded' AND NOT a.surplus
+         WHERE a.state = 'succeeded'
+           AND ((a.agreement_id = $1 AND NOT a.surplus) OR a.attempt_id = $2)
          GROUP BY a.attempt_id
          ORDER BY a.paid_at DESC, a.attempt_id
         """,
         agreement_id,
+        attempt_id,
     )
     return [
-        Refundable(row["attempt_id"], row["instalment_id"], row["rail"], int(row["free_fen"]))
+        Refundable(
+            row["attempt_id"],
+            row["instalment_id"],
+            row["rail"],
+            int(row["free_fen"]),
+            row["product"],
+            row["paid_at"],
+            row["parts"],
+            _limits(permissions, row["rail"], row["product"]),
+        )
         for row in rows
     ]
+
+
+def _limits(permissions: Permissions, rail: str, product: str) -> RefundLimits:
+    """Return what the product permits; an order paid by hand has its rail's usual terms."""
+    found = permissions.get((rail, product)) or permissions.get((rail, OFFERED.get(rail, "")))
+    return found.refund if found else RefundLimits(None, None)
 
 
 async def refunded_fen(conn: Connection, attempt_id: UUID) -> int:
@@ -150,6 +191,63 @@ async def lock(conn: Connection, refund_id: UUID) -> Refund | None:
     return None if row is None else refund(row)
 
 
+async def find(conn: Connection, merchant_id: UUID, refund_id: UUID) -> Refund:
+    """
+    Return one merchant's refund.
+
+    Raises:
+        RefundUnknown: There is no such refund, or it is another merchant's.
+    """
+    row = await conn.fetchrow(
+        "SELECT * FROM refunds WHERE merchant_id = $1 AND refund_id = $2", merchant_id, refund_id
+    )
+    if row is None:
+        raise RefundUnknown("No such refund.", refund_id=str(refund_id))
+    return refund(row)
+
+
+async def failures(conn: Connection, refund_id: UUID) -> int:
+    """Return how often a refund has failed for good so far."""
+    found = await conn.fetchval(
+        """
+        SELECT count(*) FROM history
+         WHERE thing_id = $1 AND thing = 'refund' AND to_state = 'failed'
+        """,
+        refund_id,
+    )
+    return int(found)
+
+
+async def open_since(
+    conn: Connection, *, before: datetime, after: UUID | None, limit: int
+) -> list[tuple[Refund, str, datetime]]:
+    """
+    Return refunds asked for before a moment that have not reached the customer.
+
+    Each with the reason and the moment of the request; by their ids, those after *after*.
+    """
+    rows = await conn.fetch(
+        """
+        SELECT r.*, s.reason AS asked_for, s.requested_at
+          FROM refunds AS r LEFT JOIN settlements AS s USING (settlement_id)
+         WHERE r.state <> 'succeeded' AND r.created_at < $1
+           AND ($2::uuid IS NULL OR r.refund_id > $2)
+         ORDER BY r.refund_id
+         LIMIT $3
+        """,
+        before,
+        after,
+        limit,
+    )
+    return [_open(dict(row)) for row in rows]
+
+
+def _open(row: dict[str, Any]) -> tuple[Refund, str, datetime]:
+    asked_for, asked_at = row.pop("asked_for") or "", row.pop("requested_at")
+    one = Refund(**{**row, "state": RefundState(row["state"])})
+    return one, asked_for, asked_at or one.created_at
+
+
 async def by_ids(conn: Connection, refund_ids: Sequence[UUID]) -> list[Refund]:
     """Return the refunds as they stand."""
     rows = await conn.fetch(
@@ -178,6 +276,7 @@ async def page(
     merchant_id: UUID,
     *,
     agreement_id: UUID | None,
+    state: str | None,
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[Refund]:
@@ -188,6 +287,7 @@ async def page(
          WHERE merchant_id = $1
            AND ($2::uuid IS NULL OR agreement_id = $2)
            AND ($3::timestamptz IS NULL OR (created_at, refund_id) > ($3, $4))
+           AND ($6::text IS NULL OR state = $6)
          ORDER BY created_at, refund_id
          LIMIT $5
         """,
@@ -195,6 +295,7 @@ async def page(
         agreement_id,
         *(after or (None, None)),
         limit,
+        state,
     )
     return [refund(row) for row in rows]
 

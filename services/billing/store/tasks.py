@@ -135,6 +135,24 @@ async def open_of_instalments(conn: Connection, instalment_ids: Sequence[UUID]) 
     return [_task(row) for row in rows]
 
 
+async def open_by_ids(conn: Connection, task_ids: Sequence[UUID]) -> list[Task]:
+    """Return those of these tasks that nobody has closed, locked."""
+    rows = await conn.fetch(
+        """
+        SELECT * FROM tasks WHERE task_id = ANY($1::uuid[]) AND closed_at IS NULL
+         ORDER BY task_id FOR NO KEY UPDATE
+        """,
+        task_ids,
+    )
+    return [_task(row) for row in rows]
+
+
+async def known(conn: Connection, task_ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of these tasks were ever opened."""
+    rows = await conn.fetch("SELECT task_id FROM tasks WHERE task_id = ANY($1::uuid[])", task_ids)
+    return {row["task_id"] for row in rows}
+
+
 async def open_of_agreements(
     conn: Connection, agreement_ids: Sequence[UUID], kinds: Sequence[TaskKind]
 ) -> list[Task]:

@@ -1,22 +1,29 @@
 """Send unspent money back to the charges that it came from, newest first."""
 
+from typing import Final
+
 from services.billing.deps import Deps
 from services.billing.domain.history import Actor, Move
-from services.billing.domain.refund import Refund, Refundable, RefundState, allocate
+from services.billing.domain.refund import Refund, Refundable, RefundState, allocate, forbidden
 from services.billing.domain.task import TaskKind
 from services.billing.domain.trade_no import refund_no
 from services.billing.store import agreements, history, refunds
 from services.billing.usecases import announce
+from services.billing.usecases.send_refunds import announce_failed
 from services.wallet.contract import RefundRequested
 from shared.db import Connection
 from shared.ids import derived_id
+
+SAID: Final = {"seven_days": "七日无理由退款", "after_sales": "售后退款", "goodwill": "商家退款"}
+"""What the customer reads at the rail, by the reason of the request."""
 
 
 async def refund_settlement(conn: Connection, asked: RefundRequested, deps: Deps) -> None:
     """
     Plan the refunds of one request; repeats safely.
 
-    Never more goes back than was collected; what no charge can give is left to a person.
+    Never more goes back than was collected; what no charge can give is left to a person, and
+    so is what its rail takes back no more: that fails at once, for all to see.
 
     Raises:
         AgreementUnknown: The agreement is not here yet; the event comes again.
@@ -33,7 +40,8 @@ async def refund_settlement(conn: Connection, asked: RefundRequested, deps: Deps
         now=now,
     ):
         return
-    shares = allocate(asked.amount_fen, await refunds.refundable(conn, asked.agreement_id))
+    charges = await refunds.refundable(conn, asked.agreement_id, deps.permissions)
+    shares = allocate(asked.amount_fen, charges, now=now)
     planned = [_refund(asked, charge, share, deps) for charge, share in shares]
     await refunds.add(conn, planned)
     await history.add(
@@ -46,12 +54,15 @@ async def refund_settlement(conn: Connection, asked: RefundRequested, deps: Deps
                 "",
                 one.state,
                 Actor.WALLET,
-                asked.reason,
+                one.failure_code or asked.reason,
                 now,
             )
             for one in planned
         ],
     )
+    for one in planned:
+        if one.state is RefundState.FAILED:
+            await announce_failed(conn, one, agreement, now=now)
     left_fen = asked.amount_fen - sum(share for _, share in shares)
     if left_fen > 0:
         await announce.open_task(
@@ -68,6 +79,7 @@ async def refund_settlement(conn: Connection, asked: RefundRequested, deps: Deps
 def _refund(asked: RefundRequested, charge: Refundable, amount_fen: int, deps: Deps) -> Refund:
     refund_id = derived_id("refund", asked.settlement_id, charge.attempt_id)
     now = deps.clock.now()
+    refused = forbidden(charge, now=now)
     return Refund(
         refund_id=refund_id,
         refund_no=refund_no(refund_id),
@@ -79,8 +91,10 @@ def _refund(asked: RefundRequested, charge: Refundable, amount_fen: int, deps: D
         settlement_id=asked.settlement_id,
         rail=charge.rail,
         amount_fen=amount_fen,
-        reason="未使用本金退回",
-        state=RefundState.WAITING,
+        reason=SAID.get(asked.reason, "未使用本金退回"),
+        state=RefundState.FAILED if refused else RefundState.WAITING,
         created_at=now,
-        next_at=now,
+        next_at=None if refused else now,
+        settled_at=now if refused else None,
+        failure_code=refused or None,
     )

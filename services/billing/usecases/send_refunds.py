@@ -21,11 +21,13 @@ from services.billing.domain.refund import (
     ASK_PERSON_AFTER,
     Refund,
     RefundState,
+    failure_of,
     settle,
 )
-from services.billing.domain.task import TaskKind
-from services.billing.store import agreements, attempts, history, instalments, refunds
+from services.billing.domain.task import Outcome, TaskKind
+from services.billing.store import agreements, attempts, history, instalments, refunds, tasks
 from services.billing.usecases import announce
+from services.billing.usecases.close_tasks import BY_ITSELF, close_all
 from services.billing.usecases.feel_rails import feel_rails
 from services.signing.contract import Rail
 from shared import outbox
@@ -96,7 +98,7 @@ async def settle_refund(
     if after.state is RefundState.SUCCEEDED and before.state is not RefundState.SUCCEEDED:
         await _succeeded(conn, after, now=now, actor=actor)
     if after.state is RefundState.FAILED and before.state is not RefundState.FAILED:
-        await _failed(conn, after, agreement, now=now)
+        await announce_failed(conn, after, agreement, now=now)
     if after.state is RefundState.SENT and now - after.created_at > ASK_PERSON_AFTER:
         await _ask_person(conn, after, agreement, now=now)
 
@@ -110,15 +112,21 @@ async def _succeeded(conn: Connection, refund: Refund, *, now: datetime, actor: 
             **_about(refund),
         ),
     )
+    await close_refund_tasks(conn, refund, by=BY_ITSELF, now=now)
     if refund.settlement_id is not None:
         await _mark_instalment(conn, refund, now=now, actor=actor)
 
 
-async def _failed(conn: Connection, refund: Refund, agreement: Agreement, *, now: datetime) -> None:
+async def announce_failed(
+    conn: Connection, refund: Refund, agreement: Agreement, *, now: datetime
+) -> None:
+    """Tell that a refund failed, once for each time it did, and ask a person to look."""
+    times = await refunds.failures(conn, refund.refund_id)
+    again = (times,) if times > 1 else ()
     await outbox.add(
         conn,
         RefundFailed(
-            event_id=derived_id("refund_failed", refund.refund_id),
+            event_id=derived_id("refund_failed", refund.refund_id, *again),
             occurred_at=now,
             reason=refund.failure_code or "",
             **_about(refund),
@@ -127,13 +135,24 @@ async def _failed(conn: Connection, refund: Refund, agreement: Agreement, *, now
     await _ask_person(conn, refund, agreement, now=now)
 
 
+async def close_refund_tasks(conn: Connection, refund: Refund, *, by: str, now: datetime) -> None:
+    """Close what people had to follow up of a refund; repeats safely."""
+    times = await refunds.failures(conn, refund.refund_id)
+    ids = [
+        derived_id("task", TaskKind.REFUND_LATE, failure_of(refund.refund_id, 0)),
+        derived_id("task", TaskKind.REFUND_FAILED, failure_of(refund.refund_id, times)),
+    ]
+    await close_all(conn, await tasks.open_by_ids(conn, ids), Outcome.DONE, by=by, now=now)
+
+
 async def _ask_person(
     conn: Connection, refund: Refund, agreement: Agreement, *, now: datetime
 ) -> None:
+    times = await refunds.failures(conn, refund.refund_id)
     await announce.open_task(
         conn,
         TaskKind.REFUND_FAILED,
-        refund.refund_id,
+        failure_of(refund.refund_id, times),
         agreement,
         refund.instalment_id,
         detail=f"{refund.refund_no} {refund.failure_code or 'not confirmed'}",
