@@ -82,6 +82,7 @@ class Relay:
                 OSError,
                 asyncpg.PostgresError,
                 asyncpg.InterfaceError,
+                asyncpg.InternalClientError,  # a server killed in the middle of an answer
                 TryLater,
                 nats.errors.Error,
             ) as error:

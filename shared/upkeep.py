@@ -23,7 +23,13 @@ async def watch(db: Database) -> None:
     while True:
         try:
             consumers |= await _look(db, consumers)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TryLater) as error:
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,  # a server killed in the middle of an answer
+            TryLater,
+        ) as error:
             log.warning("gauges.unread", error=repr(error))
         await asyncio.sleep(WATCH_EVERY_S)
 

@@ -98,6 +98,14 @@ class Battle:
     quiet: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever must not be disturbed: nobody is killed while an operator works."""
 
+    next_step: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when time has moved and work begins."""
+
+    def stepped(self, _: datetime) -> None:
+        """Tell who waits for it that time has moved."""
+        self.next_step.set()
+        self.next_step = asyncio.Event()
+
     async def strike(self, platform: Platform, target: str) -> None:
         """Kill *target* once it runs, and wait until it answers again."""
         async with self.quiet:

@@ -24,6 +24,7 @@ from deploy.topology import SERVICES
 RECOVER_WITHIN_S: Final = 900.0
 READERS: Final = ("wallet", "fulfillment", "notify")
 TRIES: Final = 20
+STEP_WITHIN_S: Final = 10.0
 WAIT_FOR_EVENTS_S: Final = 1.0
 GONE_FOR_S: Final = 1.0
 """How long the services go on without streams."""
@@ -42,9 +43,11 @@ async def lose_streams(platform: Platform, battle: Battle, say: Callable[[str], 
     async with battle.quiet:
         running = RunningPlatform.read(platform.state_file)
         for left in reversed(range(TRIES)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STEP_WITHIN_S):
+                    await battle.next_step.wait()
             if await _delete_if_something_waits(platform, running, anyway=not left):
                 break
-            await asyncio.sleep(GONE_FOR_S)
         await asyncio.sleep(GONE_FOR_S)
         await streams.declare(running.nats_url, nkey_seed=running.nats_bootstrap_seed)
         await asyncio.gather(*map(platform.wait_ready, platform.services))

@@ -193,7 +193,7 @@ async def on_fire(
             counting = group.create_task(count_work(dsn, battle.work, since=BEGIN))
             fighting = group.create_task(fight(platform, battle, blows, say=say))
             operating = group.create_task(_lose_and_recover(options, platform, battle, say))
-            await driver.advance(END)
+            await driver.advance(END, on_step=battle.stepped)
             battle.work.done = max(battle.work.done, 2 * whole)  # what is left comes now
             await operating
             await fighting
