@@ -191,6 +191,22 @@ _A_TICKET = """
 """
 
 
+_A_REFUND = """
+    INSERT INTO refunds (refund_id, refund_no, attempt_id, instalment_id, agreement_id,
+                         merchant_id, customer_id, rail, amount_fen, reason, state, created_at)
+    SELECT uuidv7(), 'RF00000001', attempt_id, instalment_id, agreement_id, merchant_id,
+           customer_id, rail, 1, 'example', 'failed', now()
+      FROM attempts LIMIT 1
+    RETURNING refund_id
+"""
+_A_SETTLEMENT = """
+    INSERT INTO settlements (merchant_id, settlement_id, agreement_id, customer_id, seq, rail,
+                             amount_fen, reason, requested_at)
+    VALUES ($1, uuidv7(), $2, uuidv7(), 1, 'alipay', 1, 'goodwill', now())
+    RETURNING settlement_id
+"""
+
+
 async def _ids(world: World, shop: Shop, agreement: Agreement) -> dict[str, object]:
     """Return one id of everything that has one, by the name that paths give it."""
     application = "SELECT application_id FROM applications LIMIT 1"
@@ -208,6 +224,10 @@ async def _ids(world: World, shop: Shop, agreement: Agreement) -> dict[str, obje
         "sku": "FOOD-ADULT",
         "order_id": await _an_order(world, shop, agreement),
         "redemption_id": await _a_redemption(world, shop, agreement),
+        "refund_id": await world.value("billing", _A_REFUND),
+        "settlement_id": await world.value(
+            "wallet", _A_SETTLEMENT, shop.merchant_id, agreement.agreement_id
+        ),
         "statement_id": await _a_statement(world, shop),
         "payout_id": await _a_payout(world, shop),
         "advance_id": await _an_advance(world, shop),

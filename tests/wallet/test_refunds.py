@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from services.wallet.domain.errors import NothingToRefund, RefundAboveRest
 from services.wallet.domain.ledger import Settlement
 from services.wallet.routes import api
 from services.wallet.usecases.ask_refund import ask_refund
+from services.wallet.usecases.issue_statements import issue_statements
 from shared.api_keys import issue_key
 from shared.db import Database
 from shared.ids import derived_id, new_id
@@ -30,6 +32,7 @@ from tests.support.wallet_builders import (
     a_failed_refund,
     a_refund,
     a_termination,
+    an_instalment,
 )
 
 PATH = f"/v1/agreements/{AGREEMENT}/refunds"
@@ -289,3 +292,19 @@ async def test_a_failure_is_shown_until_the_money_is_back(shop):
     assert (body["failure"], body["failed_at"], body["refunded_fen"]) == (None, None, 1000)
     assert await shop.wallet.balance("refund:alipay") == 0
     await shop.wallet.assert_books_agree()
+
+
+async def test_a_request_and_a_lot_are_explained(shop):
+    await shop.wallet.hear(a_collection())
+    _, asked = await shop.post(PATH, wish(900))
+    shop.wallet.clock.set(NOON + timedelta(days=1))
+    await issue_statements(shop.wallet.deps)
+
+    _, request = await shop.get(f"/v1/explain/{asked['settlement_id']}")
+    _, collected = await shop.get(f"/v1/explain/{an_instalment(1)}")
+
+    assert request["settlement"]["amount_fen"] == 900
+    assert [one["kind"] for one in request["transfers"]] == ["refund_requested"]
+    assert request["lots"] == []
+    assert [(lot["amount_fen"], lot["left_fen"]) for lot in collected["lots"]] == [(19900, 4000)]
+    assert [line["kind"] for line in collected["statement_lines"]] == ["collected"]

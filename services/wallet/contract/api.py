@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from services.wallet.contract.redemptions import LotView, RedemptionView
 from services.wallet.contract.states import (
     CauseKind,
     EndedAs,
@@ -121,9 +122,26 @@ class AccountView(View):
     balance_fen: int
 
 
+class StatementLineView(View):
+    """In which of the merchant's statements a transfer stands."""
+
+    cause_id: UUID
+    kind: TransferKind
+    statement_id: UUID
+
+
 class ExplanationView(View):
-    """Everything that was booked for one instalment, hold, settlement, or refund."""
+    """
+    Everything that was booked for one instalment, hold, redemption, settlement, or refund.
+
+    ``lots`` are what an instalment brought and what of it is free; ``settlement`` is the
+    request that money goes back.
+    """
 
     cause_id: UUID
     hold: HoldView | None
+    redemption: RedemptionView | None
+    settlement: SettlementView | None
+    lots: list[LotView]
     transfers: list[TransferView]
+    statement_lines: list[StatementLineView]

@@ -6,12 +6,17 @@ from services.wallet.contract.api import (
     AccountView,
     ExplanationView,
     HoldView,
+    SettlementView,
+    StatementLineView,
     TransferView,
 )
+from services.wallet.contract.redemptions import RedemptionView
 from services.wallet.deps import Deps
 from services.wallet.domain.errors import CauseUnknown
+from services.wallet.routes.spending import lot_view
 from services.wallet.routes.table import api
-from services.wallet.store import accounts, holds, redemptions, transfers
+from services.wallet.store import accounts
+from services.wallet.usecases.explain_cause import explain_cause
 from shared.web import Call, Page, PageQuery
 
 
@@ -40,15 +45,13 @@ async def list_accounts(call: Call[Deps], query: PageQuery) -> Page[AccountView]
 async def explain(call: Call[Deps], cause_id: UUID) -> ExplanationView:
     """Show all that was booked for an instalment, a hold, a redemption, a settlement, a refund."""
     async with call.deps.db.connection() as conn:
-        hold = await holds.find(conn, call.tenant_id, cause_id)
-        parts = await redemptions.parts_of(conn, call.tenant_id, cause_id)
-        causes = {cause_id} | ({hold.instalment_id} if hold else set())
-        causes |= {part.part_id for part in parts} | {part.return_id for part in parts}
-        booked = await transfers.of_causes(conn, call.tenant_id, sorted(causes))
-    if hold is None and not booked:
-        raise CauseUnknown("Nothing was booked for this.", cause_id=str(cause_id))
+        found = await explain_cause(conn, call.tenant_id, cause_id)
     return ExplanationView(
         cause_id=cause_id,
-        hold=HoldView.model_validate(hold) if hold else None,
-        transfers=[TransferView.model_validate(transfer) for transfer in booked],
+        hold=HoldView.model_validate(found.hold) if found.hold else None,
+        redemption=RedemptionView.model_validate(found.redemption) if found.redemption else None,
+        settlement=SettlementView.model_validate(found.settlement) if found.settlement else None,
+        lots=[lot_view(lot) for lot in found.lots],
+        transfers=[TransferView.model_validate(one) for one in found.transfers],
+        statement_lines=[StatementLineView.model_validate(dict(row)) for row in found.lines],
     )

@@ -16,7 +16,7 @@ from services.wallet.contract.redemptions import (
 )
 from services.wallet.deps import Deps
 from services.wallet.domain.errors import WalletUnknown
-from services.wallet.domain.spending import lots_of
+from services.wallet.domain.spending import Lot, lots_of
 from services.wallet.routes.table import api
 from services.wallet.store import ledgers, proofs, seals, spending
 from services.wallet.store.seals import Seal
@@ -46,14 +46,7 @@ async def list_lots(call: Call[Deps], customer_id: UUID, query: PageQuery) -> Pa
         lots[first : first + query.limit + 1],
         limit=query.limit,
         key=lambda row: (row[0], row[0]),
-        view=lambda row: LotView(
-            agreement_id=row[1].agreement_id,
-            instalment_id=row[1].cause_id,
-            purse=row[1].purse,
-            amount_fen=row[1].amount_fen,
-            left_fen=row[1].left_fen,
-            credited_at=row[1].credited_at,
-        ),
+        view=lambda row: lot_view(row[1]),
     )
 
 
@@ -143,6 +136,18 @@ async def list_seals(call: Call[Deps], query: PageQuery) -> Page[SealView]:
         rows = await seals.page(conn, call.tenant_id, limit=query.limit + 1, before=before)
     return Page[SealView].of(
         rows, limit=query.limit, key=lambda row: (row.seq, row.seq), view=_seal
+    )
+
+
+def lot_view(lot: Lot) -> LotView:
+    """Return what is shown of a lot."""
+    return LotView(
+        agreement_id=lot.agreement_id,
+        instalment_id=lot.cause_id,
+        purse=lot.purse,
+        amount_fen=lot.amount_fen,
+        left_fen=lot.left_fen,
+        credited_at=lot.credited_at,
     )
 
 

@@ -34,6 +34,16 @@ async def add(conn: Connection, settlements: Sequence[Settlement]) -> None:
     )
 
 
+async def find(conn: Connection, merchant_id: UUID, settlement_id: UUID) -> Settlement | None:
+    """Return one merchant's request as it stands, or None."""
+    row = await conn.fetchrow(
+        "SELECT * FROM settlements WHERE merchant_id = $1 AND settlement_id = $2",
+        merchant_id,
+        settlement_id,
+    )
+    return _settlement(row) if row else None
+
+
 async def lock(conn: Connection, merchant_id: UUID, settlement_id: UUID) -> Settlement | None:
     """Return one merchant's request, locked, or None."""
     row = await conn.fetchrow(

@@ -89,6 +89,21 @@ async def take_lines(
     )
 
 
+async def lines_of_causes(
+    conn: Connection, merchant_id: UUID, cause_ids: Sequence[UUID]
+) -> list[Row]:
+    """Return in which statements the transfers of one merchant's causes stand."""
+    return await conn.fetch(
+        """
+        SELECT cause_id, kind, statement_id FROM statement_lines
+         WHERE merchant_id = $1 AND cause_id = ANY($2::uuid[])
+         ORDER BY cause_id, kind
+        """,
+        merchant_id,
+        cause_ids,
+    )
+
+
 async def sums_of(
     conn: Connection, merchant_id: UUID, statement_id: UUID
 ) -> tuple[dict[TransferKind, Sums], int, str]:
