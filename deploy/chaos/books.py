@@ -29,7 +29,7 @@ TABLES: Final[Mapping[str, str]] = {
         """,
     # What never reached the bank had no outcome.
     "attempt": """
-        SELECT w.agreement_no, w.seq, t.rail, t.kind, t.amount_fen, t.state, t.failure_code,
+        SELECT w.agreement_no, w.seq, t.rail, t.kind, t.amount_fen, t.state, t.failure_class,
                t.surplus
           FROM billing.attempts t JOIN whose w USING (instalment_id)
          WHERE coalesce(t.failure_code, '') <> 'not_arrived'

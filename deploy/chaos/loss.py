@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 import nats
 
 from deploy import streams
@@ -26,6 +27,12 @@ READERS: Final = ("wallet", "fulfillment", "notify")
 TRIES: Final = 20
 STEP_WITHIN_S: Final = 10.0
 WAIT_FOR_EVENTS_S: Final = 1.0
+SAID_WITHIN_S: Final = 60.0
+_UNSAID: Final = """
+    SELECT EXISTS (SELECT FROM notify.messages WHERE state = 'submitted')
+        OR EXISTS (SELECT FROM notify.outbox WHERE published_at IS NULL)
+        OR EXISTS (SELECT FROM billing.outbox WHERE published_at IS NULL)
+    """
 GONE_FOR_S: Final = 1.0
 """How long the services go on without streams."""
 
@@ -96,6 +103,8 @@ async def restore_backup(
 ) -> None:
     """Put *backup* in the place of the database, and recover as the runbook says."""
     async with battle.quiet:
+        await asyncio.gather(*map(platform.wait_ready, platform.services))
+        await _until_all_is_said(platform)
         await asyncio.gather(*map(platform.stop, platform.services))
         servers = {
             "NATS_URL": platform.nats.url,
@@ -112,6 +121,19 @@ async def restore_backup(
         await asyncio.gather(*map(platform.start, platform.services))
         counts = await recover_streams(running)
         say(f"services run again, {sum(counts.values())} events published again")
+
+
+async def _until_all_is_said(platform: Platform) -> None:
+    """Wait until nothing that went out is unknown to the streams, as far as that ends."""
+    deadline = time.monotonic() + SAID_WITHIN_S
+    conn = await asyncpg.connect(platform.dsn("postgres"))
+    try:
+        while time.monotonic() < deadline:
+            if not await conn.fetchval(_UNSAID):
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+    finally:
+        await conn.close()
 
 
 async def delete_streams(running: RunningPlatform) -> None:

@@ -26,6 +26,7 @@ from services.billing.domain.retry_policy import RETRIES
 from services.billing.store import agreements, attempts, instalments, mandates
 from services.billing.usecases.attempt_due_charges import new_attempt
 from services.billing.usecases.settle_charge import Learned, settle_charges
+from shared.rails.classes import FailureClass
 
 log = structlog.get_logger()
 
@@ -39,6 +40,10 @@ So many numbers in a row that a rail does not know end the search.
 A refused order may leave no trace at the rail, and there are no more automatic tries than
 these; an order that a customer pays always leaves one.
 """
+
+
+REFUSED: Final = Failed(FailureClass.RETRY_LATER, "refused_and_forgotten")
+"""What must have become of an order whose successor exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +107,11 @@ async def _search(deps: Deps, instalment: Instalment, mandate: Mandate) -> list[
     """
     Return what the rail knows of later numbers; None if it does not say.
 
-    An undecided one is the last: no number follows while the one before it is unclear.
+    An undecided one is the last: no number follows while the one before it is unclear.  So a
+    number that the rail does not know, with one after it that it does, was refused.
     """
     traces: list[_Trace] = []
+    gap: list[_Trace] = []
     unknown, number = 0, instalment.tries
     while unknown < UNKNOWN_IN_A_ROW:
         trace = await _ask(deps, replace(instalment, tries=number), mandate)
@@ -112,13 +119,14 @@ async def _search(deps: Deps, instalment: Instalment, mandate: Mandate) -> list[
         match trace.finding:
             case NotFound():
                 unknown += 1
+                gap.append(_Trace(trace.attempt, REFUSED))
             case Unclear():
                 return None
             case Pending():
-                return [*traces, trace]
+                return [*traces, *gap, trace]
             case Paid() | Failed():
-                unknown = 0
-                traces.append(trace)
+                traces += [*gap, trace]
+                unknown, gap = 0, []
             case _:
                 assert_never(trace.finding)
     return traces
