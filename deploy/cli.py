@@ -15,9 +15,10 @@ import asyncpg
 import typer
 
 from deploy import audit as audits
+from deploy import stories
 from deploy import verify_evidence as evidence
 from deploy.clock import NeverQuiet
-from deploy.explain import UnknownInstalment, explain_instalment
+from deploy.explain import Story
 from deploy.running import NoPlatform, RunningPlatform
 from services.billing.contract.evidence import BundleInvalid
 from shared.api_keys import new_token
@@ -101,14 +102,23 @@ def clock_advance(
 
 @app.command()
 def explain(
-    instalment_id: Annotated[UUID, typer.Argument(help="An instalment.")], platform: Where = None
+    any_id: Annotated[
+        UUID,
+        typer.Argument(
+            help="An instalment, agreement, charge, refund, settlement, redemption, shipment, "
+            "hold, or anything wallet booked for."
+        ),
+    ],
+    platform: Where = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell the whole story of one instalment: notices, attempts, money, parcel."""
+    """Tell the whole story behind an id, from every service: notices, attempts, money, parcel."""
 
-    async def tell() -> str:
-        return await explain_instalment(RunningPlatform.read(platform), instalment_id)
+    async def tell() -> Story:
+        return await stories.explain(RunningPlatform.read(platform), any_id)
 
-    typer.echo(_run(tell()))
+    found = _run(tell())
+    typer.echo(json.dumps(found.as_dict(), ensure_ascii=False) if as_json else found.text())
 
 
 @app.command()
@@ -308,7 +318,7 @@ def _run(work: Any) -> Any:
     """Run *work*, and say in one line what went wrong."""
     try:
         return asyncio.run(work)
-    except (NoPlatform, NoTestClock, NeverQuiet, UnknownInstalment) as error:
+    except (NoPlatform, NoTestClock, NeverQuiet, stories.UnknownId) as error:
         typer.echo(str(error), err=True)
     except aiohttp.ClientResponseError as error:
         typer.echo(f"{error.request_info.url} answered {error.status} {error.message}", err=True)

@@ -6,9 +6,9 @@ a service is down.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -97,6 +97,16 @@ TRANSFERS: Final = {
     "bonus_captured": "货款结给商家（赠金）",
     "bonus_captured_fee": "平台服务费（赠金）",
     "bonus_captured_supply": "供应商货款（赠金）",
+    "bonus_lapsed": "未用赠金失效",
+    "penalty": "解约违约金",
+    "refund_requested": "未用本金转出待退",
+    "refunded": "退款已回渠道",
+    "spent": "门店消费",
+    "spent_bonus": "门店消费（赠金）",
+    "spent_fee": "门店消费平台服务费",
+    "returned": "门店退货退回本金",
+    "returned_bonus": "门店退货退回赠金",
+    "returned_fee": "门店退货退回服务费",
 }
 ACTORS: Final = {
     "billing_run": "扣款任务",
@@ -105,8 +115,38 @@ ACTORS: Final = {
     "customer": "客户",
     "signing": "签约",
     "wallet": "钱包",
+    "staff": "员工",
     "job": "定时任务",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What is known of one thing: what it is, and what happened to it in order of time."""
+
+    kind: str
+    about: UUID
+    head: list[str]
+    lines: list[Line]
+
+    def text(self) -> str:
+        """Return the story for a person, moments as in China."""
+        told = [
+            f"{moment.astimezone(CHINA):%Y-%m-%d %H:%M:%S}  {text}" for moment, text in self.lines
+        ]
+        return "\n".join([*self.head, "", *(told or ["还没有发生任何事。"])])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the story for a program, moments as in UTC."""
+        return {
+            "kind": self.kind,
+            "id": str(self.about),
+            "head": self.head,
+            "lines": [
+                {"at": moment.astimezone(UTC).isoformat(), "text": text}
+                for moment, text in self.lines
+            ],
+        }
 
 
 async def explain_instalment(running: RunningPlatform, instalment_id: UUID) -> str:
@@ -127,17 +167,16 @@ async def story(conn: Connection, instalment_id: UUID) -> str:
     Raises:
         UnknownInstalment: There is none of this id.
     """
-    return "\n".join(_tell(await _read(conn, instalment_id)))
+    return (await instalment_story(conn, instalment_id)).text()
 
 
-@dataclass(frozen=True, slots=True)
-class _Story:
-    instalment: dict[str, Any]
-    made_of: list[Row]
-    lines: list[Line]
+async def instalment_story(conn: Connection, instalment_id: UUID) -> Story:
+    """
+    Return the story of one instalment as *conn* sees it.
 
-
-async def _read(conn: Connection, instalment_id: UUID) -> _Story:
+    Raises:
+        UnknownInstalment: There is none of this id.
+    """
     row = await conn.fetchrow(
         """
         SELECT i.*, a.agreement_no, a.plan_name, a.rail, a.state AS agreement_state, a.auto_ship
@@ -148,6 +187,19 @@ async def _read(conn: Connection, instalment_id: UUID) -> _Story:
     )
     if row is None:
         raise UnknownInstalment(f"没有这一期：{instalment_id}")
+    made_of = await conn.fetch(
+        """
+        SELECT kind, amount_fen, note FROM billing.instalment_lines
+         WHERE instalment_id = $1 ORDER BY line_no
+        """,
+        instalment_id,
+    )
+    lines = await instalment_lines(conn, instalment_id)
+    return Story("instalment", instalment_id, list(_head(row, made_of)), lines)
+
+
+async def instalment_lines(conn: Connection, instalment_id: UUID) -> list[Line]:
+    """Return what happened to one instalment in every service, in order of time."""
     lines = [
         *await _notices(conn, instalment_id),
         *await _refusals(conn, instalment_id),
@@ -158,33 +210,20 @@ async def _read(conn: Connection, instalment_id: UUID) -> _Story:
         *await _refunds(conn, instalment_id),
         *await _messages(conn, instalment_id),
     ]
-    made_of = await conn.fetch(
-        """
-        SELECT kind, amount_fen, note FROM billing.instalment_lines
-         WHERE instalment_id = $1 ORDER BY line_no
-        """,
-        instalment_id,
-    )
-    return _Story(dict(row), made_of, sorted(lines, key=lambda line: line[0]))
+    return sorted(lines, key=lambda line: line[0])
 
 
-def _tell(story: _Story) -> Iterator[str]:
-    one = story.instalment
+def _head(one: Row, made_of: list[Row]) -> Iterator[str]:
     yield f"协议 {one['agreement_no']}（{one['plan_name']}，{RAILS[one['rail']]}）"
-    amount, state = yuan(one["amount_fen"]), _state(one["state"])
+    amount, state = yuan(one["amount_fen"]), state_of(one["state"])
     name = f"第 {one['seq']}/{one['periods']} 期" if one["seq"] else "首付款"
     yield f"{name}，{amount} 元，{state}"
-    if len(story.made_of) > 1:
-        yield "金额构成：" + "，".join(_part(line) for line in story.made_of)
+    if len(made_of) > 1:
+        yield "金额构成：" + "，".join(_part(line) for line in made_of)
     if one["bonus_fen"]:
         yield f"商家让利 {yuan(one['bonus_fen'])} 元，计入宠物钱包赠金"
     moved = "" if one["charge_on"] == one["due_on"] else f"，改为 {one['charge_on']} 扣款"
     yield f"约定扣款日 {one['due_on']}{moved}"
-    yield ""
-    if not story.lines:
-        yield "还没有发生任何事。"
-    for moment, text in story.lines:
-        yield f"{moment.astimezone(CHINA):%Y-%m-%d %H:%M:%S}  {text}"
 
 
 def _part(line: Row) -> str:
@@ -242,7 +281,7 @@ async def _moves(conn: Connection, instalment_id: UUID) -> list[Line]:
     return [
         (
             row["moved_at"],
-            _changed(row) or f"本期：{_state(row['to_state'])}{_why(row['actor'], row['reason'])}",
+            _changed(row) or f"本期：{state_of(row['to_state'])}{why(row['actor'], row['reason'])}",
         )
         for row in rows
     ]
@@ -282,8 +321,8 @@ async def _attempts(conn: Connection, instalment_id: UUID) -> list[Line]:
         (
             move["moved_at"],
             (
-                f"{names.get(move['thing_id'], '扣款')}：{_state(move['to_state'])}"
-                f"{_why(move['actor'], move['reason'])}"
+                f"{names.get(move['thing_id'], '扣款')}：{state_of(move['to_state'])}"
+                f"{why(move['actor'], move['reason'])}"
             ),
         )
         for move in moves
@@ -312,28 +351,40 @@ def _outcome(row: Row, name: str) -> Iterator[Line]:
             ),
         )
     elif row["state"] == "failed":
-        why = "、".join(filter(None, (row["failure_class"], row["failure_code"])))
-        yield row["settled_at"], f"{name}：未扣成（{why}）{queried}"
+        reason = "、".join(filter(None, (row["failure_class"], row["failure_code"])))
+        yield row["settled_at"], f"{name}：未扣成（{reason}）{queried}"
 
 
-async def _transfers(conn: Connection, instalment_id: UUID) -> list[Line]:
+async def booked(conn: Connection, cause_ids: Iterable[UUID]) -> list[Line]:
+    """Return what wallet booked for some causes, and in whose statement it stands."""
     rows = await conn.fetch(
         """
-        SELECT kind, debit_account, credit_account, amount_fen, occurred_at FROM wallet.transfers
-         WHERE cause_id = $1 ORDER BY occurred_at, kind
+        SELECT t.kind, t.debit_account, t.credit_account, t.amount_fen, t.occurred_at, s.from_day
+          FROM wallet.transfers t
+          LEFT JOIN wallet.statement_lines l USING (merchant_id, cause_id, kind)
+          LEFT JOIN wallet.statements s USING (merchant_id, statement_id)
+         WHERE t.cause_id = ANY($1::uuid[]) ORDER BY t.occurred_at, t.cause_id, t.kind
         """,
-        instalment_id,
+        list(cause_ids),
     )
-    lines = [
+    return [
         (
             row["occurred_at"],
             (
                 f"记账：{TRANSFERS.get(row['kind'], row['kind'])} {yuan(row['amount_fen'])} 元"
                 f"（{row['debit_account']} → {row['credit_account']}）"
+                + (f"，列入 {row['from_day']} 结算单" if row["from_day"] else "")
             ),
         )
         for row in rows
     ]
+
+
+async def _transfers(conn: Connection, instalment_id: UUID) -> list[Line]:
+    refunds = await conn.fetch(
+        "SELECT refund_id FROM billing.refunds WHERE instalment_id = $1", instalment_id
+    )
+    lines = await booked(conn, [instalment_id, *(row["refund_id"] for row in refunds)])
     holds = await conn.fetch(
         "SELECT amount_fen, state, placed_at, closed_at FROM wallet.holds WHERE instalment_id = $1",
         instalment_id,
@@ -342,7 +393,7 @@ async def _transfers(conn: Connection, instalment_id: UUID) -> list[Line]:
         what = f"冻结 {yuan(hold['amount_fen'])} 元"
         lines.append((hold["placed_at"], f"{what}，用于本期发货"))
         if hold["closed_at"]:
-            lines.append((hold["closed_at"], f"{what}：{_state(hold['state'])}"))
+            lines.append((hold["closed_at"], f"{what}：{state_of(hold['state'])}"))
     return lines
 
 
@@ -357,7 +408,7 @@ async def _shipment(conn: Connection, instalment_id: UUID) -> list[Line]:
         instalment_id,
     )
     lines = [
-        (row["at"], f"发货单：{_state(row['to_state'])}{_why('', row['reason'] or '')}")
+        (row["at"], f"发货单：{state_of(row['to_state'])}{why('', row['reason'] or '')}")
         for row in moves
     ]
     tracks = await conn.fetch(
@@ -391,8 +442,8 @@ async def _refunds(conn: Connection, instalment_id: UUID) -> list[Line]:
         what = f"退款 {yuan(row['amount_fen'])} 元（{row['refund_no']}）"
         lines.append((row["created_at"], f"{what}：原路退回{RAILS[row['rail']]}，{row['reason']}"))
         if row["settled_at"]:
-            why = _why("", row["failure_code"] or "")
-            lines.append((row["settled_at"], f"{what}：{_state(row['state'])}{why}"))
+            said = why("", row["failure_code"] or "")
+            lines.append((row["settled_at"], f"{what}：{state_of(row['state'])}{said}"))
     return lines
 
 
@@ -410,18 +461,20 @@ async def _messages(conn: Connection, instalment_id: UUID) -> list[Line]:
         (
             row["accepted_at"] or row["queued_at"],
             (
-                f"{CHANNELS[row['channel']]}（{row['cause']}）：{_state(row['state'])}"
-                f"{_why('', row['failure'] or '')}"
+                f"{CHANNELS[row['channel']]}（{row['cause']}）：{state_of(row['state'])}"
+                f"{why('', row['failure'] or '')}"
             ),
         )
         for row in rows
     ]
 
 
-def _state(state: str) -> str:
+def state_of(state: str) -> str:
+    """Return the Chinese name of a state, or the state."""
     return STATES.get(state, state)
 
 
-def _why(actor: str, reason: str) -> str:
+def why(actor: str, reason: str) -> str:
+    """Return who did it and why, in brackets; empty where neither is known."""
     said = "，".join(filter(None, (ACTORS.get(actor, actor), reason)))
     return f"（{said}）" if said else ""

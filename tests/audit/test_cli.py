@@ -209,4 +209,4 @@ async def test_explain_names_what_it_does_not_know(platform: Platform, tmp_path:
     answer = await asyncio.to_thread(yuefu, "explain", UNKNOWN, "--platform", str(file))
 
     assert answer.exit_code == 2
-    assert answer.output == f"没有这一期：{UNKNOWN}\n"
+    assert answer.output.startswith(f"没有这个编号：{UNKNOWN}（")
