@@ -125,7 +125,7 @@ def test_sources_that_the_code_cites_are_listed():
     page = (ROOT / "docs/sources.md").read_text(encoding="utf-8")
     headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
-    rules = set(re.findall(r"\b(?:WH|DN)-\d+|\b[A-Z]\d\b", page))
+    rules = set(re.findall(r"\b[A-Z]{2}-\d+\b|\b[A-Z]\d{1,2}\b", page))
     code = [path.read_text() for top in CODE for path in (ROOT / top).rglob("*.py")]
     cited = {one for text in code for one in re.findall(r"sources\.md#([\w-]+)", text)}
     cited_rules = {one for text in code for one in re.findall(r"rule ([A-Z]+-?\d+)\)", text)}
