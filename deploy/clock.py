@@ -36,6 +36,7 @@ class _State:
     name: str
     busy: bool
     activity: int
+    said: str
     next_due_at: datetime | None
     detail: str
 
@@ -64,6 +65,7 @@ class TestClockDriver:
         self._participants = participants
         self._nats = f"{nats_monitor_url}/jsz?accounts=true&streams=true&consumers=true"
         self._due: dict[str, datetime | None] = {}
+        self._all_delivered: list[str] | None = None
         self.steps = 0
 
     async def now(self) -> datetime:
@@ -108,8 +110,13 @@ class TestClockDriver:
             if not busy and activity == before:
                 self._due = {state.name: state.next_due_at for state in states}
                 return min((s.next_due_at for s in states if s.next_due_at), default=None)
-            if not busy and (left := await self._undelivered()):
-                busy = [left]
+            said = [state.said for state in states]
+            # Where all was delivered and nothing was said since, nothing is on its way.
+            if not busy and said != self._all_delivered:
+                if left := await self._undelivered():
+                    busy = [left]
+                else:
+                    self._all_delivered = said
             before = None if busy else activity
             if time.monotonic() > deadline:
                 raise NeverQuiet(f"Still busy after {self._quiet_within_s} s: {', '.join(busy)}")
@@ -126,12 +133,13 @@ class TestClockDriver:
                 state = await answer.json()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             await asyncio.sleep(SERVER_AWAY_S)
-            return _State(participant.name, True, 0, None, f"away: {error!r}")
+            return _State(participant.name, True, 0, "", None, f"away: {error!r}")
         due = state["next_due_at"]
         return _State(
             name=participant.name,
             busy=bool(state["busy"]),
             activity=int(state["activity"]),
+            said=str(state.get("said", "")),
             next_due_at=datetime.fromisoformat(due) if due else None,
             detail=str(state.get("waiting_for", "")),
         )

@@ -153,6 +153,7 @@ class _Loop(Generic[D]):
         self.resting.set()
         self._looked = False
         self._looked_at = 0.0
+        self._next_run_at: datetime | None = None
         self._free = free
         self._db = db
         self._clock = clock
@@ -193,8 +194,11 @@ class _Loop(Generic[D]):
     async def _step(self) -> int | None:
         """Do one batch if the job is due; None says that it is not."""
         self._looked_at = time.monotonic()
-        async with self._db.connection() as conn:
-            self.due_at = await self._next_due_at(conn)
+        if self._next_run_at is None:
+            async with self._db.connection() as conn:
+                self.due_at = await self._next_due_at(conn)
+        else:
+            self.due_at, self._next_run_at = self._next_run_at, None
         if self.due_at is None or self.due_at > self._clock.now():
             return None
         await self._free.wait()
@@ -256,10 +260,12 @@ class _Loop(Generic[D]):
             return 0
         done = await job.run(self._deps)
         async with self._db.connection() as conn:
-            await conn.execute(
+            # None where another replica has taken over: then the database is asked.
+            self._next_run_at = await conn.fetchval(
                 """
                 UPDATE job_runs SET next_at = $3, lease_until = NULL
                  WHERE job = $1 AND fence = $2
+                RETURNING next_at
                 """,
                 job.name,
                 fence,

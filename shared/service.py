@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -112,6 +113,7 @@ class Process:
             "next_due_at": next_due_at.isoformat() if next_due_at else None,
             "busy": bool(waiting),
             "waiting_for": waiting,
+            "said": f"{os.getpid()}:{self.relay.published}",
             "activity": self.bus.activity
             + self.jobs.activity
             + self.relay.published
