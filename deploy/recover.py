@@ -22,6 +22,7 @@ from typing import Final
 
 import aiohttp
 import nats
+from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from deploy import streams
@@ -33,12 +34,13 @@ from services.billing import deps as billing
 from services.billing.settings import BillingSettings
 from services.billing.usecases.find_lost_charges import Found, find_lost_charges
 from services.notify import deps as notify
-from services.notify.contract import MessageAccepted
+from services.notify.contract import MessageAccepted, MessageUnknown
 from services.notify.settings import NotifySettings
 from services.notify.usecases.adopt_sent import remember_sent
 from shared.bus import durable
 from shared.calendar import day_in_china
 from shared.db import Connection, Database
+from shared.events import Event
 from shared.service import clock_of
 
 BATCH: Final = 500
@@ -94,35 +96,43 @@ async def first_unheard(conn: Connection) -> dict[tuple[str, str], int]:
     return first
 
 
-async def sent_since(
-    nats_url: str, *, nkey_seed: str | None, since: datetime
-) -> list[MessageAccepted]:
-    """Return what notify's stream tells of messages accepted at or after *since*."""
+Told = MessageAccepted | MessageUnknown
+
+
+async def sent_since(nats_url: str, *, nkey_seed: str | None, since: datetime) -> list[Told]:
+    """Return what notify's stream tells of messages that went out, or may have, since then."""
     client = await nats.connect(
         nats_url, nkeys_seed_str=nkey_seed, inbox_prefix=b"_INBOX_bootstrap"
     )
     try:
-        subscription = await client.jetstream(timeout=10).pull_subscribe(
-            MessageAccepted.subject,
-            stream=MessageAccepted.publisher(),
-            config=ConsumerConfig(
-                ack_policy=AckPolicy.NONE,
-                deliver_policy=DeliverPolicy.ALL,
-                inactive_threshold=60,
-            ),
-        )
-        left = (await subscription.consumer_info()).num_pending or 0
-        found: list[MessageAccepted] = []
-        while left > 0:
-            messages = await subscription.fetch(min(BATCH, left), timeout=WAIT_S)
-            left -= len(messages)
-            found += [MessageAccepted.model_validate_json(one.data) for one in messages]
-        return [one for one in found if one.accepted_at >= since]
+        found = [
+            event.model_validate_json(body)
+            for event in (MessageAccepted, MessageUnknown)
+            for body in await _all_of(client.jetstream(timeout=10), event)
+        ]
+        return [one for one in found if one.occurred_at >= since]
     finally:
         await client.close()
 
 
-async def remember_messages(accepted: Sequence[MessageAccepted]) -> int:
+async def _all_of(js: JetStreamContext, event: type[Event]) -> list[bytes]:
+    subscription = await js.pull_subscribe(
+        event.subject,
+        stream=event.publisher(),
+        config=ConsumerConfig(
+            ack_policy=AckPolicy.NONE, deliver_policy=DeliverPolicy.ALL, inactive_threshold=60
+        ),
+    )
+    left = (await subscription.consumer_info()).num_pending or 0
+    found: list[bytes] = []
+    while left > 0:
+        messages = await subscription.fetch(min(BATCH, left), timeout=WAIT_S)
+        left -= len(messages)
+        found += [one.data for one in messages]
+    return found
+
+
+async def remember_messages(told: Sequence[Told]) -> int:
     """Let notify know what was sent; return how much of it it had forgotten."""
     settings = NotifySettings()
     clock = await clock_of(settings.clock_url)
@@ -130,8 +140,8 @@ async def remember_messages(accepted: Sequence[MessageAccepted]) -> int:
     try:
         async with notify.open_deps(settings, db, clock) as deps:
             fresh = [
-                await remember_sent(deps, accepted[first : first + BATCH])
-                for first in range(0, len(accepted), BATCH)
+                await remember_sent(deps, told[first : first + BATCH])
+                for first in range(0, len(told), BATCH)
             ]
         return sum(fresh)
     finally:

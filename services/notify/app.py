@@ -6,6 +6,7 @@ from services.notify.contract import (
     MessageAccepted,
     MessageDelivered,
     MessageFailed,
+    MessageUnknown,
 )
 from services.notify.deps import Deps, open_deps
 from services.notify.jobs import JOBS
@@ -20,5 +21,5 @@ SERVICE: Service[NotifySettings, Deps] = Service(
     consumers=CONSUMERS,
     jobs=JOBS,
     open_deps=open_deps,
-    says=(ContactOptedOut, MessageAccepted, MessageDelivered, MessageFailed),
+    says=(ContactOptedOut, MessageAccepted, MessageDelivered, MessageFailed, MessageUnknown),
 )

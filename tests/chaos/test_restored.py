@@ -10,13 +10,14 @@ from services.billing.domain.instalment import InstalmentState
 from services.billing.store import agreements, instalments
 from services.billing.usecases.attempt_due_charges import attempt_due_charges
 from services.billing.usecases.find_lost_charges import Found, find_lost_charges
-from services.notify.contract import MessageAccepted
+from services.notify.contract import MessageAccepted, MessageUnknown
 from services.notify.contract.states import MessageState
+from services.notify.domain.provider import Unclear
 from services.notify.usecases.adopt_sent import remember_sent
 from services.signing.contract import Rail
 from shared.db import Database
 from tests.support.billing_builders import AMOUNT_FEN
-from tests.support.notify_builders import NOON, a_notice, notify_for_tests
+from tests.support.notify_builders import NOON, a_collection, a_notice, notify_for_tests
 
 YEARS = (date(2026, 1, 1), date(2030, 1, 1))
 BALANCE = {Rail.ALIPAY: "BUYER_BALANCE_NOT_ENOUGH", Rail.WECHATPAY: "NOTENOUGH"}
@@ -157,3 +158,32 @@ async def test_messages_that_went_out_before_are_taken_as_sent(notify_db: Databa
     assert set(states) <= {MessageState.ACCEPTED, MessageState.DELIVERED}
     again = {told.body["message_id"] for told in await restored.told(MessageAccepted.subject)}
     assert again == {str(one.message_id) for one in sent}
+
+
+async def test_a_message_that_may_have_gone_out_before_does_not_go_out_again(
+    notify_db: Database, fresh_database
+):
+    before = await notify_for_tests(notify_db)
+    await before.meet()
+    paid = a_collection()
+    before.wechat.says = [Unclear("timeout")]
+    before.alipay.says = [Unclear("timeout")]
+    await before.hear(paid)
+    await before.live_until(NOON + timedelta(hours=6))
+    (lost,) = await before.messages("charge.collected")
+    assert lost.state is MessageState.UNKNOWN
+    told = [MessageUnknown.model_validate(one.body) for one in await before.told("%unknown.v1")]
+    restored = await notify_for_tests(await fresh_database("notify"))
+    await restored.meet()
+
+    assert await remember_sent(restored.deps, told) == 1
+    await restored.hear(paid)
+    await restored.live_until(NOON + timedelta(hours=6))
+
+    assert not restored.sms.sent + restored.wechat.sent + restored.alipay.sent
+    (again,) = await restored.messages("charge.collected")
+    assert (again.state, again.unclear, again.message_id) == (
+        MessageState.UNKNOWN,
+        True,
+        lost.message_id,
+    )

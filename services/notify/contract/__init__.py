@@ -5,6 +5,7 @@ from services.notify.contract.events import (
     MessageAccepted,
     MessageDelivered,
     MessageFailed,
+    MessageUnknown,
 )
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "MessageAccepted",
     "MessageDelivered",
     "MessageFailed",
+    "MessageUnknown",
 ]

@@ -52,6 +52,12 @@ class MessageFailed(_MessageEvent):
     reason: str
 
 
+class MessageUnknown(_MessageEvent):
+    """Nobody can say whether the message went out; it is not sent again."""
+
+    subject: ClassVar[str] = "notify.message.unknown.v1"
+
+
 class ContactOptedOut(Event):
     """A customer wants no more marketing on one channel."""
 

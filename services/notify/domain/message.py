@@ -217,9 +217,16 @@ def check_receipt(message: Message, finding: Finding, *, now: datetime) -> Messa
 
 
 def already_sent(
-    message: Message, provider: str, provider_message_id: str, *, at: datetime
+    message: Message, provider: str, provider_message_id: str | None, *, at: datetime
 ) -> Message:
-    """Return *message* as one that went out before we forgot it; what it said is not known."""
+    """
+    Return *message* as one that went out before we forgot it; what it said is not known.
+
+    Without a number nobody knows whether it went out, and it does not go out again.
+    """
+    if provider_message_id is None:
+        lost = replace(message, state=MessageState.UNKNOWN, provider=provider, submitted_at=at)
+        return replace(lost, unclear=True, due_at=None, failure="unclear", fence=message.fence + 1)
     return replace(
         message,
         state=MessageState.ACCEPTED,

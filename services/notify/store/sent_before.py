@@ -2,24 +2,29 @@
 
 from collections.abc import Sequence
 
-from services.notify.contract.events import MessageAccepted
+from services.notify.contract.events import MessageAccepted, MessageUnknown
 from services.notify.store.messages import Key
 from shared.db import Connection, Row
 
 
-async def add(conn: Connection, accepted: Sequence[MessageAccepted]) -> int:
-    """Remember that *accepted* were sent; return how many were not remembered yet."""
+async def add(conn: Connection, told: Sequence[MessageAccepted | MessageUnknown]) -> int:
+    """Remember what was *told*; what surely went out counts first.  Return how many are new."""
+    certain = [one for one in told if isinstance(one, MessageAccepted)]
+    perhaps = [one for one in told if isinstance(one, MessageUnknown)]
+    ordered = [*certain, *perhaps]
+    numbers = [*(one.provider_message_id for one in certain), *(None for _ in perhaps)]
+    moments = [*(one.accepted_at for one in certain), *(one.occurred_at for one in perhaps)]
     done = await conn.execute(
         """
         INSERT INTO sent_before
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[])
             ON CONFLICT DO NOTHING
         """,
-        [one.merchant_id for one in accepted],
-        [one.message_id for one in accepted],
-        [one.provider for one in accepted],
-        [one.provider_message_id for one in accepted],
-        [one.accepted_at for one in accepted],
+        [one.merchant_id for one in ordered],
+        [one.message_id for one in ordered],
+        [one.provider for one in ordered],
+        numbers,
+        moments,
     )
     return int(done.rpartition(" ")[2])
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from services.notify.contract.events import MessageAccepted
+from services.notify.contract.events import MessageAccepted, MessageUnknown
 from services.notify.contract.states import MessageState
 from services.notify.deps import Deps
 from services.notify.domain.message import already_sent
@@ -13,7 +13,7 @@ from services.notify.usecases.announce import record
 from shared.db import Connection
 
 
-async def remember_sent(deps: Deps, accepted: Sequence[MessageAccepted]) -> int:
+async def remember_sent(deps: Deps, told: Sequence[MessageAccepted | MessageUnknown]) -> int:
     """
     Take what streams still tell of messages; return how many this database had forgotten.
 
@@ -21,8 +21,8 @@ async def remember_sent(deps: Deps, accepted: Sequence[MessageAccepted]) -> int:
     asked for again as soon as they are.  Repeats safely.
     """
     async with deps.db.transaction() as conn:
-        fresh = await sent_before.add(conn, accepted)
-        keys = [(one.merchant_id, one.message_id) for one in accepted]
+        fresh = await sent_before.add(conn, told)
+        keys = [(one.merchant_id, one.message_id) for one in told]
         await adopt_sent(conn, keys, now=deps.clock.now())
     return fresh
 
@@ -38,8 +38,6 @@ async def adopt_sent(conn: Connection, keys: Sequence[Key], *, now: datetime) ->
         message = locked.get((row["merchant_id"], row["message_id"]))
         if message is None or message.state not in {MessageState.QUEUED, MessageState.SUBMITTED}:
             continue
-        after = already_sent(
-            message, row["provider"], row["provider_message_id"], at=row["accepted_at"]
-        )
+        after = already_sent(message, row["provider"], row["provider_message_id"], at=row["at"])
         moves.append((message, after))
     return await record(conn, moves, now=now)

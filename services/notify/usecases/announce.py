@@ -6,7 +6,12 @@ from datetime import datetime
 
 import structlog
 
-from services.notify.contract.events import MessageAccepted, MessageDelivered, MessageFailed
+from services.notify.contract.events import (
+    MessageAccepted,
+    MessageDelivered,
+    MessageFailed,
+    MessageUnknown,
+)
 from services.notify.contract.states import MessageState
 from services.notify.domain.causes import RULES
 from services.notify.domain.hours import earliest
@@ -56,6 +61,12 @@ def _news(before: Message, after: Message, *, now: datetime) -> Iterator[Event]:
             occurred_at=now,
             **_about(after),
             delivered_at=after.delivered_at,
+        )
+    if after.state is MessageState.UNKNOWN and before.state is not MessageState.UNKNOWN:
+        yield MessageUnknown(
+            event_id=derived_id("message.unknown", after.message_id),
+            occurred_at=now,
+            **_about(after),
         )
     if after.state is MessageState.FAILED and before.state is not MessageState.FAILED:
         yield MessageFailed(
