@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 from deploy.audit.books import read_books
 from deploy.sandbox.alipay import AlipaySandbox
 from deploy.sandbox.aliyun_sms import AliyunSms
+from deploy.sandbox.card_aggregator import CardSandbox
 from deploy.sandbox.jushuitan import Jushuitan
 from deploy.sandbox.keys import make
 from deploy.sandbox.kit import Options, Sandbox
@@ -80,6 +81,7 @@ async def test_the_real_simulators_are_read(platform: Platform, tmp_path: Path):
     simulators: dict[str, Sandbox] = {
         "alipay": alipay,
         "wechatpay": pay,
+        "bankcard": CardSandbox(replace(options, keys=tmp_path)),
         "sms": sms,
         "wechat": wechat,
         "jst": jst,
