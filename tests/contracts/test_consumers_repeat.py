@@ -87,6 +87,7 @@ async def quarter(world: World) -> None:
     amendment = {"charge_day": 28, "reason": "x", "consent": CONSENT}
     await _change(shop, changed, ("resume", None), ("amendment", amendment), ("pause", PAUSE))
     await world.until(at(END))
+    await world.night()
     await _deposit(shop)
     suspension = f"/v1/merchants/{shop.merchant_id}/suspension"
     status, _ = await world.call(
