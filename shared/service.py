@@ -36,7 +36,7 @@ D = TypeVar("D", bound=HasDatabase)
 
 CLOCK_TIMEOUT_S: Final = 10.0
 CANCEL_AGAIN_S: Final = 1.0
-QUIET_LOOK_S: Final = 0.002
+QUIET_LOOK_S: Final = 0.005
 FORGETTING: Final[Daily[Any]] = Daily("forget_old", 4, 0, upkeep.forget_old)
 
 

@@ -59,7 +59,7 @@ log = logging.getLogger("sandbox")
 TRANSPORT_RETRIES_S: Final = (0.1, 0.2, 0.5, 1.0, 1.0, 2.0, 3.0)
 """Real seconds between tries while nobody listens; then the provider's own plan goes on."""
 
-QUIET_LOOK_S: Final = 0.002
+QUIET_LOOK_S: Final = 0.005
 
 Composer = Callable[[Doc, bool], tuple[dict[str, str], bytes]]
 """Payload and "spoil the signature" to headers and body; called afresh for each send."""

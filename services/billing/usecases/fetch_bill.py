@@ -115,7 +115,7 @@ def _take(rows: Iterator[BillRow]) -> list[BillRow]:
 async def _without_bill(deps: Deps, day: BillDay, code: str) -> bool:
     """The rail says the same of a day without trades and of a bill that is not ready."""
     now = deps.clock.now()
-    async with deps.db.transaction() as conn:
+    async with deps.db.transaction(quiet=True) as conn:
         await held(conn, day)
         ours = await bill_lines.anything_unlisted(conn, day)
         unclear = await bill_lines.anything_unclear(conn, day)

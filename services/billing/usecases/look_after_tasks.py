@@ -34,7 +34,7 @@ async def look_after_tasks(deps: Deps) -> int:
 
 async def _escalate(deps: Deps) -> int:
     now = deps.clock.now()
-    async with deps.db.transaction() as conn:
+    async with deps.db.transaction(quiet=True) as conn:
         found = await tasks.claim_overdue(conn, now=now, limit=deps.terms.batch)
         await outbox.add(
             conn,
@@ -54,4 +54,6 @@ async def _escalate(deps: Deps) -> int:
                 for task in found
             ),
         )
+    if found:
+        deps.db.committed.ring()
     return len(found)

@@ -46,7 +46,7 @@ async def settle_differences(deps: Deps, day: BillDay) -> None:
     """
     now = deps.clock.now()
     while True:
-        async with deps.db.transaction() as conn:
+        async with deps.db.transaction(quiet=True) as conn:
             asked = await bill_tickets.claim_to_ask(
                 conn, day.day_id, now=now, limit=deps.terms.batch
             )
@@ -64,7 +64,7 @@ async def compare_ours(deps: Deps, day: BillDay) -> bool:
     it is called missing only when that one has been matched, too.
     """
     now = deps.clock.now()
-    async with deps.db.transaction() as conn:
+    async with deps.db.transaction(quiet=True) as conn:
         stands = await held(conn, day)
         if stands.compared:
             return True
@@ -132,7 +132,7 @@ async def _record(deps: Deps, answers: Sequence[_Answer], *, now: datetime) -> N
 
 
 async def _resolve_known(deps: Deps, day: BillDay, *, now: datetime) -> None:
-    async with deps.db.transaction() as conn:
+    async with deps.db.transaction(quiet=True) as conn:
         await held(conn, day)
         done = await bill_tickets.close_settled(conn, day.day_id, now=now)
         done += await bill_tickets.close_listed(conn, day.day_id, now=now)

@@ -26,7 +26,7 @@ async def sweep_unsettled(deps: Deps) -> int:
     Repeats safely: it moves moments only, and what then happens is decided as ever.
     """
     now = deps.clock.now()
-    async with deps.db.transaction() as conn:
+    async with deps.db.transaction(quiet=True) as conn:
         woken = {
             "attempt": await unsettled.wake_attempts(conn, now=now, older_than=OLD),
             "refund": await unsettled.wake_refunds(conn, now=now, older_than=OLD),
@@ -35,6 +35,8 @@ async def sweep_unsettled(deps: Deps) -> int:
             ),
         }
         ages = await unsettled.ages(conn, now=now)
+    if any(woken.values()):
+        deps.db.committed.ring()
     for thing in _THINGS:
         found = [
             (state, (now - since).total_seconds()) for kind, state, since in ages if kind == thing

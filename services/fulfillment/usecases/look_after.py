@@ -16,7 +16,7 @@ async def look_after(deps: Deps) -> int:
     Returns how many things were found wrong; each is logged as an error.
     """
     now = deps.clock.now()
-    async with deps.db.transaction() as conn:
+    async with deps.db.transaction(quiet=True) as conn:
         ages = await shipments.oldest_per_state(conn)
         stuck_at = await parcels.oldest_stuck(conn)
         wrong = await invariants.violations(conn)

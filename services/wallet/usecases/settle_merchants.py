@@ -49,8 +49,10 @@ async def settle_merchants(deps: Deps) -> int:
         merchants = await accounts.merchants_with_money(conn)
     done = 0
     for merchant_id in merchants:
-        async with deps.db.transaction() as conn:
+        async with deps.db.transaction(quiet=True) as conn:
             done += await settle_merchant(conn, merchant_id, deps, now=now)
+    if done:
+        deps.db.committed.ring()
     return done
 
 
