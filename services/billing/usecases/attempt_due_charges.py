@@ -237,10 +237,11 @@ async def _reasons(conn: Connection, facts: GateFacts) -> tuple[Refusal, ...]:
     if facts.instalment.is_free:
         return grant_refusals(facts)
     reasons, mandate, now = refusals(facts), facts.mandate, facts.now
-    if reasons != (Refusal.RAIL_RESTING,) or mandate is None:
+    # A plan that has to move first finds out as well; else nothing would where all have to.
+    if set(reasons) - {Refusal.PLAN_ELSEWHERE} != {Refusal.RAIL_RESTING} or mandate is None:
         return reasons
     probes = await breakers.claim_probe(conn, mandate.rail, now=now, until=now + PROBE_WAIT)
-    return () if probes else reasons
+    return tuple(one for one in reasons if one is not Refusal.RAIL_RESTING) if probes else reasons
 
 
 def _start(run: _Run, facts: GateFacts) -> None:
