@@ -64,7 +64,8 @@ class TestClockDriver:
         self._session = session
         self._participants = participants
         self._nats = f"{nats_monitor_url}/jsz?accounts=true&streams=true&consumers=true"
-        self._due: dict[str, datetime | None] = {}
+        self._rested: dict[str, _State] = {}
+        self._moved: list[Participant] = []
         self._all_delivered: list[str] | None = None
         self.steps = 0
 
@@ -97,19 +98,18 @@ class TestClockDriver:
         """
         Wait until nothing is under way; return when something will be due next.
 
-        Two looks in a row must find everybody idle with nothing done in between, and no
-        event on its way between the two, or work could slip from one process to the next
-        behind our back.
+        Two looks must find everybody idle with nothing done in between, and no event on
+        its way between the two, or work could slip from one process to the next behind our
+        back.  For those to whom the last move brought no work, the first look is the one
+        before that move.
         """
         deadline = time.monotonic() + self._quiet_within_s
-        before: int | None = None
+        before = {name: state.activity for name, state in self._rested.items()}
+        before |= {state.name: state.activity for state in await self._look(self._moved)}
+        self._moved = []
         while True:
-            states = await self._look()
+            states = await self._look(self._participants)
             busy = [f"{state.name} ({state.detail})" for state in states if state.busy]
-            activity = sum(state.activity for state in states)
-            if not busy and activity == before:
-                self._due = {state.name: state.next_due_at for state in states}
-                return min((s.next_due_at for s in states if s.next_due_at), default=None)
             said = [state.said for state in states]
             # Where all was delivered and nothing was said since, nothing is on its way.
             if not busy and said != self._all_delivered:
@@ -117,14 +117,19 @@ class TestClockDriver:
                     busy = [left]
                 else:
                     self._all_delivered = said
-            before = None if busy else activity
+                    before = {}
+            after = {state.name: state.activity for state in states}
+            if not busy and after == before:
+                self._rested = {state.name: state for state in states}
+                return min((s.next_due_at for s in states if s.next_due_at), default=None)
+            before = {} if busy else after
             if time.monotonic() > deadline:
                 raise NeverQuiet(f"Still busy after {self._quiet_within_s} s: {', '.join(busy)}")
             if busy:
                 await asyncio.sleep(POLL_S)
 
-    async def _look(self) -> list[_State]:
-        return await asyncio.gather(*map(self._state, self._participants))
+    async def _look(self, at: Sequence[Participant]) -> list[_State]:
+        return await asyncio.gather(*map(self._state, at))
 
     async def _state(self, participant: Participant) -> _State:
         try:
@@ -157,20 +162,20 @@ class TestClockDriver:
         """
         Move every clock; nobody acts before all have moved.
 
-        Simulators act as they move, so services are held before and freed after.  When
-        no simulator has anything to do, only those services need that which have.
+        Who alone has something to do moves last.  Where several have, services are held
+        before and freed after, all of them if a simulator is among those: it acts as it moves.
         """
-        services = [p for p in self._participants if p.service]
-        others = [p for p in self._participants if not p.service]
-        due = {name for name, at in self._due.items() if at is not None and at <= moment}
-        hold_all = any(p.name in due for p in others)
-        held = [p for p in services if hold_all or p.name in due]
+        dues = {name: state.next_due_at for name, state in self._rested.items()}
+        due = [p for p in self._participants if (at := dues.get(p.name)) and at <= moment]
+        if len(due) > 1 and not all(p.service for p in due):
+            due = [p for p in self._participants if p.service or p in due]
+        held = [p for p in due if p.service] if len(due) > 1 else []
+        last = held or due
         now = {"now": moment.isoformat()}
-        await asyncio.gather(
-            *(self._put(p, now | {"hold": p in held}) for p in services),
-        )
-        await asyncio.gather(*(self._put(p, now) for p in others))
-        await asyncio.gather(*(self._put(p, now | {"hold": False}) for p in held))
+        await asyncio.gather(*(self._put(p, now | {"hold": True}) for p in held))
+        await asyncio.gather(*(self._put(p, now) for p in self._participants if p not in last))
+        await asyncio.gather(*(self._put(p, now) for p in last))
+        self._moved = due
 
     async def _put(self, participant: Participant, body: dict[str, Any]) -> None:
         deadline = time.monotonic() + self._quiet_within_s

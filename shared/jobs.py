@@ -13,14 +13,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
 from shared import metrics
 from shared.calendar import at_in_china, day_in_china
 from shared.clock import Clock
-from shared.db import Connection, Database
+from shared.db import Database
+from shared.together import Together
 
 log = structlog.get_logger()
 
@@ -39,14 +40,14 @@ class Due(Generic[D]):
     """
     Work off rows that are due.
 
-    *run* does one batch and returns how many rows it moved; *next_due_at* returns
-    the earliest moment at which some row wants it, or None.  A row that *run*
-    cannot move must be given a later moment, or the clock would stand still.
+    *run* does one batch and returns how many rows it moved; *next_due* is the query of
+    the earliest moment at which some row wants it, or NULL.  A row that *run* cannot
+    move must be given a later moment, or the clock would stand still.
     """
 
     name: str
     run: Callable[[D], Awaitable[int]]
-    next_due_at: Callable[[Connection], Awaitable[datetime | None]]
+    next_due: str
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Daily(Generic[D]):
     hour: int
     minute: int
     run: Callable[[D], Awaitable[int]]
+
+    @property
+    def next_due(self) -> str:
+        """Return the query of the moment it is due next, NULL before it was ever looked at."""
+        return f"SELECT greatest(next_at, lease_until) FROM job_runs WHERE job = '{self.name}'"
 
 
 Job = Due[D] | Daily[D]
@@ -72,8 +78,9 @@ class Runner(Generic[D]):
         self._clock = clock
         self._free = asyncio.Event()
         self._free.set()
+        dues = _DueTimes(jobs, db=db)
         self._loops = [
-            _Loop(job, db=db, clock=clock, deps=deps, pause_s=pause_s, free=self._free)
+            _Loop(job, dues=dues, db=db, clock=clock, deps=deps, pause_s=pause_s, free=self._free)
             for job in jobs
         ]
 
@@ -133,11 +140,30 @@ class Runner(Generic[D]):
                     await loop.resting.wait()
 
 
+class _DueTimes:
+    """Asks when each job is due: one statement answers all who ask at the same time."""
+
+    def __init__(self, jobs: Sequence[Job[Any]], *, db: Database) -> None:
+        self._db = db
+        self._sql = "SELECT " + ", ".join(f'({job.next_due}) AS "{job.name}"' for job in jobs)
+        self._together = Together(self._ask)
+
+    async def of(self, job: Job[Any]) -> datetime | None:
+        return await self._together.add(job.name)
+
+    async def _ask(self, names: Sequence[str]) -> list[datetime | None]:
+        async with self._db.connection() as conn:
+            row = await conn.fetchrow(self._sql)
+        assert row is not None
+        return [row[name] for name in names]
+
+
 class _Loop(Generic[D]):
     def __init__(
         self,
         job: Job[D],
         *,
+        dues: _DueTimes,
         db: Database,
         clock: Clock,
         deps: D,
@@ -155,6 +181,7 @@ class _Loop(Generic[D]):
         self._looked_at = 0.0
         self._next_run_at: datetime | None = None
         self._free = free
+        self._dues = dues
         self._db = db
         self._clock = clock
         self._deps = deps
@@ -195,8 +222,7 @@ class _Loop(Generic[D]):
         """Do one batch if the job is due; None says that it is not."""
         self._looked_at = time.monotonic()
         if self._next_run_at is None:
-            async with self._db.connection() as conn:
-                self.due_at = await self._next_due_at(conn)
+            self.due_at = await self._next_due_at()
         else:
             self.due_at, self._next_run_at = self._next_run_at, None
         if self.due_at is None or self.due_at > self._clock.now():
@@ -225,21 +251,17 @@ class _Loop(Generic[D]):
         except TimeoutError:
             return
 
-    async def _next_due_at(self, conn: Connection) -> datetime | None:
-        if isinstance(self.job, Due):
-            return await self.job.next_due_at(conn)
-        row = await conn.fetchrow(
-            "SELECT greatest(next_at, lease_until) AS due_at FROM job_runs WHERE job = $1",
-            self.job.name,
-        )
-        if row is not None:
-            return row["due_at"]  # type: ignore[no-any-return]
+    async def _next_due_at(self) -> datetime | None:
+        due_at = await self._dues.of(self.job)
+        if due_at is not None or isinstance(self.job, Due):
+            return due_at
         first = _next_run(self.job, after=self._clock.now())
-        await conn.execute(
-            "INSERT INTO job_runs (job, next_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            self.job.name,
-            first,
-        )
+        async with self._db.connection() as conn:
+            await conn.execute(
+                "INSERT INTO job_runs (job, next_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                self.job.name,
+                first,
+            )
         return first
 
     async def _run_daily(self, job: Daily[D]) -> int:

@@ -17,16 +17,16 @@ from services.billing.usecases.watch_refunds import watch_refunds
 from shared.jobs import Daily, Due, Job
 
 JOBS: tuple[Job[Deps], ...] = (
-    Due("request_notices", request_notices, instalments.next_notice_at),
-    Due("send_prenotices", send_prenotices, notices.next_rail_at),
-    Due("attempt_due_charges", attempt_due_charges, instalments.next_try_at),
-    Due("query_unclear", query_unclear, attempts.next_query_at),
-    Due("send_refunds", send_refunds, refunds.next_send_at),
-    Due("climb_dunning", climb_dunning, instalments.next_dunning_at),
+    Due("request_notices", request_notices, instalments.NEXT_NOTICE),
+    Due("send_prenotices", send_prenotices, notices.NEXT_RAIL),
+    Due("attempt_due_charges", attempt_due_charges, instalments.NEXT_TRY),
+    Due("query_unclear", query_unclear, attempts.NEXT_QUERY),
+    Due("send_refunds", send_refunds, refunds.NEXT_SEND),
+    Due("climb_dunning", climb_dunning, instalments.NEXT_DUNNING),
     Daily("sweep_unsettled", 4, 0, sweep_unsettled),
     Daily("check_invariants", 4, 0, check_invariants),
     Daily("watch_refunds", 4, 0, watch_refunds),
     Daily("look_after_tasks", 4, 0, look_after_tasks),
     Daily("open_bill_days", 10, 0, open_bill_days),
-    Due("reconcile_days", reconcile_days, bill_days.next_step_at),
+    Due("reconcile_days", reconcile_days, bill_days.NEXT_STEP),
 )

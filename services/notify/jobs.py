@@ -8,7 +8,7 @@ from services.notify.usecases.submit_due_messages import submit_due_messages
 from shared.jobs import Daily, Due, Job
 
 JOBS: tuple[Job[Deps], ...] = (
-    Due("submit_due_messages", submit_due_messages, messages.next_due_at),
-    Due("query_missing_receipts", query_missing_receipts, messages.next_receipt_due_at),
+    Due("submit_due_messages", submit_due_messages, messages.NEXT_DUE),
+    Due("query_missing_receipts", query_missing_receipts, messages.NEXT_RECEIPT_DUE),
     Daily("check_invariants", 4, 0, check_invariants),
 )

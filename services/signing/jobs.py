@@ -12,10 +12,10 @@ from services.signing.usecases.end_application import expire_applications
 from shared.jobs import Daily, Due, Job
 
 JOBS: Final[tuple[Job[Deps], ...]] = (
-    Due("activate_agreements", activate_agreements, agreements.next_cooled_off),
-    Due("end_pauses", end_pauses, changes.next_resuming),
-    Due("expire_applications", expire_applications, applications.next_expiry),
-    Due("ask_providers", ask_providers, mandates.next_due_at),
+    Due("activate_agreements", activate_agreements, agreements.NEXT_COOLED_OFF),
+    Due("end_pauses", end_pauses, changes.NEXT_RESUMING),
+    Due("expire_applications", expire_applications, applications.NEXT_EXPIRY),
+    Due("ask_providers", ask_providers, mandates.NEXT_DUE),
     Daily("sweep_mandates", 4, 0, sweep_mandates),
     Daily("check_invariants", 4, 0, check_invariants),
 )

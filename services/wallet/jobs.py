@@ -13,6 +13,6 @@ JOBS: tuple[Job[Deps], ...] = (
     Daily("check_invariants", 4, 0, check_invariants),
     Daily("close_day", 4, 0, close_day),
     Daily("settle_merchants", 10, 0, settle_merchants),
-    Due("send_payouts", send_payouts, payouts.next_due_at),
-    Due("send_draws", send_draws, advances.next_due_at),
+    Due("send_payouts", send_payouts, payouts.NEXT_DUE),
+    Due("send_draws", send_draws, advances.NEXT_DUE),
 )

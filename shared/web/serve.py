@@ -20,12 +20,12 @@ from shared.clock import Clock, SystemClock
 from shared.db import Database
 from shared.errors import Malformed, Problem, TooLarge, Unauthentic
 from shared.ids import new_id
+from shared.together import Together
 from shared.web import docs_page, problems
 from shared.web.api import Api, Endpoint
 from shared.web.call import ANYBODY, Call, Caller, HasDatabase, TenantForeign
 from shared.web.limits import ACTIVITY, Activity, Bucket, Buckets, Limits, monotonic_s
 from shared.web.models import CursorInvalid, PageQuery, Raw
-from shared.web.together import Together
 
 log = structlog.get_logger()
 

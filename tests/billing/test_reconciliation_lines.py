@@ -136,8 +136,7 @@ async def test_who_lost_the_lease_writes_nothing_any_more(world, tmp_path):
     await open_bill_days(deps)
     now = clock.now()
     async with world.db.transaction() as conn:
-        paused = await bill_days.claim(conn, now=now, until=now + LEASE)
-    assert paused is not None
+        [paused] = await bill_days.claim(conn, now=now, until=now + LEASE, limit=1)
     clock.set(clock.now() + LEASE)
     assert await reconcile_days(deps) == 1
     before = await found(world.db)

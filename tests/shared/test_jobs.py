@@ -1,14 +1,14 @@
 """Work by the clock: nothing missed, nothing twice, and a word about what comes next."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from shared.clock import TestClock
-from shared.db import Connection, Database
+from shared.db import Database
 from shared.jobs import Daily, Due, Runner
 from tests.support.waiting import until
 
@@ -17,11 +17,10 @@ NINE = datetime(2027, 3, 1, 1, 0, tzinfo=UTC)  # 09:00 in China
 
 @dataclass
 class Shop:
-    """Deps of these tests: what is due, and what was done when."""
+    """Deps of these tests: what was done when; what is due stands in the database."""
 
     db: Database
     clock: TestClock
-    due: list[datetime] = field(default_factory=list)
     done: list[datetime] = field(default_factory=list)
     fails: int = 0
 
@@ -33,18 +32,25 @@ async def sell(shop: Shop) -> int:
     if shop.fails:
         shop.fails -= 1
         raise ValueError("out of order")
-    now = shop.clock.now()
-    ready = [moment for moment in shop.due if moment <= now]
-    shop.due = [moment for moment in shop.due if moment > now]
-    shop.done += ready
-    return len(ready)
+    async with shop.db.transaction() as conn:
+        sold = await conn.fetch(
+            "DELETE FROM job_runs WHERE job LIKE 'sale %' AND next_at <= $1 RETURNING next_at",
+            shop.clock.now(),
+        )
+    shop.done += [row["next_at"] for row in sold]
+    return len(sold)
 
 
-def selling(shop: Shop) -> Due[Shop]:
-    async def next_due_at(conn: Connection) -> datetime | None:
-        return min(shop.due, default=None)
+SELLING = Due("sell", sell, "SELECT min(next_at) FROM job_runs WHERE job LIKE 'sale %'")
 
-    return Due("sell", sell, next_due_at)
+
+async def a_shop(db: Database, *, due: Sequence[datetime] = (), fails: int = 0) -> Shop:
+    async with db.transaction() as conn:
+        for number, moment in enumerate(due):
+            await conn.execute(
+                "INSERT INTO job_runs (job, next_at) VALUES ($1, $2)", f"sale {number}", moment
+            )
+    return Shop(db, TestClock(NINE), fails=fails)
 
 
 async def sweep(shop: Shop) -> int:
@@ -68,9 +74,9 @@ async def at_work(shop: Shop, *jobs: Due[Shop] | Daily[Shop]) -> AsyncIterator[R
 
 
 async def test_work_is_done_when_it_is_due_and_not_before(wallet_db):
-    shop = Shop(wallet_db, TestClock(NINE), due=[NINE, NINE + timedelta(hours=1)])
+    shop = await a_shop(wallet_db, due=[NINE, NINE + timedelta(hours=1)])
 
-    async with at_work(shop, selling(shop)) as runner:
+    async with at_work(shop, SELLING) as runner:
         await until(lambda: not runner.busy)
         assert shop.done == [NINE]
         assert runner.next_due_at == NINE + timedelta(hours=1)
@@ -81,9 +87,9 @@ async def test_work_is_done_when_it_is_due_and_not_before(wallet_db):
 
 
 async def test_nothing_starts_while_the_clock_is_held(wallet_db):
-    shop = Shop(wallet_db, TestClock(NINE), due=[NINE + timedelta(hours=1)])
+    shop = await a_shop(wallet_db, due=[NINE + timedelta(hours=1)])
 
-    async with at_work(shop, selling(shop)) as runner:
+    async with at_work(shop, SELLING) as runner:
         await until(lambda: not runner.busy)
         runner.hold(held=True)
         shop.clock.advance(hours=1)
@@ -96,15 +102,15 @@ async def test_nothing_starts_while_the_clock_is_held(wallet_db):
 
 
 async def test_a_job_that_fails_is_tried_again(wallet_db):
-    shop = Shop(wallet_db, TestClock(NINE), due=[NINE], fails=1)
+    shop = await a_shop(wallet_db, due=[NINE], fails=1)
 
-    async with at_work(shop, selling(shop)) as runner:
+    async with at_work(shop, SELLING) as runner:
         await until(lambda: shop.done == [NINE])
         await until(lambda: not runner.busy)
 
 
 async def test_a_daily_job_runs_once_a_day_at_its_hour_in_china(wallet_db):
-    shop = Shop(wallet_db, TestClock(NINE))
+    shop = await a_shop(wallet_db)
 
     async with at_work(shop, SWEEPING) as runner:
         await until(lambda: not runner.busy)
@@ -118,7 +124,7 @@ async def test_a_daily_job_runs_once_a_day_at_its_hour_in_china(wallet_db):
 
 
 async def test_two_replicas_run_a_daily_job_once(wallet_db):
-    shop = Shop(wallet_db, TestClock(NINE))
+    shop = await a_shop(wallet_db)
 
     async with at_work(shop, SWEEPING) as one, at_work(shop, SWEEPING) as two:
         await until(lambda: not one.busy and not two.busy)
@@ -131,7 +137,7 @@ async def test_two_replicas_run_a_daily_job_once(wallet_db):
 
 
 async def test_a_daily_job_whose_process_died_is_taken_over_after_its_lease(wallet_db):
-    shop = Shop(wallet_db, TestClock(NINE))
+    shop = await a_shop(wallet_db)
     due = datetime(2027, 3, 1, 19, 30, tzinfo=UTC)
     async with wallet_db.transaction() as conn:
         await conn.execute(

@@ -109,7 +109,7 @@ class Scene:
         self.rail.books.to_tell.pop(0)
 
     async def query(self) -> None:
-        if await attempts.next_query_at(self.conn) is None:
+        if await self.conn.fetchval(attempts.NEXT_QUERY) is None:
             return
         self.clock.set(self.clock.now() + ASK_AFTER)
         await query_unclear(self.deps)
@@ -244,9 +244,9 @@ class Scene:
 
     async def _next_due(self) -> datetime | None:
         moments = [
-            await instalments.next_try_at(self.conn),
-            await attempts.next_query_at(self.conn),
-            await refunds.next_send_at(self.conn),
+            await self.conn.fetchval(instalments.NEXT_TRY),
+            await self.conn.fetchval(attempts.NEXT_QUERY),
+            await self.conn.fetchval(refunds.NEXT_SEND),
         ]
         return min((moment for moment in moments if moment is not None), default=None)
 

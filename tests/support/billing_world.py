@@ -196,13 +196,13 @@ class BillingWorld:
 
     async def _is_due(self, job: Due[Deps]) -> bool:
         async with self.db.connection() as conn:
-            at = await job.next_due_at(conn)
+            at = await conn.fetchval(job.next_due)
         return at is not None and at <= self.clock.now()
 
     async def _due(self) -> list[datetime]:
         found = [sim.timeline.next_due_at() for sim in (self.alipay, self.wechat, self.card)]
         async with self.db.connection() as conn:
-            found += [await job.next_due_at(conn) for job in JOBS if isinstance(job, Due)]
+            found += [await conn.fetchval(job.next_due) for job in JOBS if isinstance(job, Due)]
         return [moment for moment in found if moment is not None]
 
     async def _set(self, now: datetime) -> None:

@@ -128,7 +128,7 @@ class FulfillmentForTests:
 
     async def next_due_at(self) -> datetime | None:
         async with self.db.connection() as conn:
-            moments = [await job.next_due_at(conn) for job in self.jobs]
+            moments = [await conn.fetchval(job.next_due) for job in self.jobs]
         return min((moment for moment in moments if moment), default=None)
 
     async def run_due(self, deps: Deps | None = None) -> None:
@@ -139,7 +139,7 @@ class FulfillmentForTests:
                 return
             for job in self.jobs:
                 async with self.db.connection() as conn:
-                    moment = await job.next_due_at(conn)
+                    moment = await conn.fetchval(job.next_due)
                 if moment is not None and moment <= self.clock.now():
                     await job.run(deps or self.deps)
         raise AssertionError("Something stays due at this moment.")

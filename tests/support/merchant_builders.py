@@ -128,7 +128,7 @@ class ShopForTests(WalletForTests):
         """Live through everything that is due, in order, until nothing is."""
         for _ in range(50):
             async with self.db.connection() as conn:
-                moments = [await payouts.next_due_at(conn), await advances.next_due_at(conn)]
+                moments = [await conn.fetchval(one.NEXT_DUE) for one in (payouts, advances)]
             dues = [moment for moment in moments if moment is not None]
             if not dues:
                 return

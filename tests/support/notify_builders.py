@@ -149,7 +149,10 @@ class NotifyForTests:
             while await query_missing_receipts(self.deps):
                 pass
             async with self.db.connection() as conn:
-                due = [await messages.next_due_at(conn), await messages.next_receipt_due_at(conn)]
+                due = [
+                    await conn.fetchval(messages.NEXT_DUE),
+                    await conn.fetchval(messages.NEXT_RECEIPT_DUE),
+                ]
             coming = min((at for at in due if at is not None), default=moment)
             if coming > moment or self.clock.now() == moment:
                 break

@@ -186,7 +186,7 @@ class World:
     async def _run(self, job: Due[Deps]) -> None:
         for _ in range(50):
             async with self.db.connection() as conn:
-                due_at = await job.next_due_at(conn)
+                due_at = await conn.fetchval(job.next_due)
             if due_at is None or due_at > self.clock.now():
                 return
             await job.run(self.deps)

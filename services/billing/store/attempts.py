@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Final
 from uuid import UUID
 
 from services.billing.domain.attempt import Attempt, AttemptKind, AttemptState
 from services.billing.domain.debit_gate import ChargedBefore
 from shared.db import Connection, Row
 from shared.rails.classes import FailureClass
+
+NEXT_QUERY: Final = "SELECT min(query_at) FROM attempts WHERE query_at IS NOT NULL"
+"""When the rail is to be asked next."""
 
 
 async def add(conn: Connection, attempts: Sequence[Attempt]) -> None:
@@ -68,14 +72,6 @@ async def claim_to_query(
         limit,
     )
     return [attempt(row) for row in rows]
-
-
-async def next_query_at(conn: Connection) -> datetime | None:
-    """Return when the rail is to be asked next."""
-    found: datetime | None = await conn.fetchval(
-        "SELECT min(query_at) FROM attempts WHERE query_at IS NOT NULL"
-    )
-    return found
 
 
 async def by_ids(conn: Connection, attempt_ids: Sequence[UUID]) -> list[Attempt]:

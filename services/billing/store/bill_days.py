@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from services.billing.domain.bill import Tally
 from services.billing.domain.bill_day import BillDay, DayState
 from shared.db import Connection, Row
+
+NEXT_STEP: Final = "SELECT min(next_at) FROM bill_days WHERE next_at IS NOT NULL"
+"""When a day wants to be looked at next."""
 
 
 async def last_day(conn: Connection, rail: str, account_no: str) -> date | None:
@@ -71,31 +75,24 @@ async def wake_before(conn: Connection, day: BillDay, *, now: datetime) -> None:
     )
 
 
-async def next_step_at(conn: Connection) -> datetime | None:
-    """Return when a day wants to be looked at next."""
-    found: datetime | None = await conn.fetchval(
-        "SELECT min(next_at) FROM bill_days WHERE next_at IS NOT NULL"
-    )
-    return found
-
-
-async def claim(conn: Connection, *, now: datetime, until: datetime) -> BillDay | None:
-    """Take the earliest due day and rest it *until* then; who holds its fence may go on."""
-    row = await conn.fetchrow(
+async def claim(conn: Connection, *, now: datetime, until: datetime, limit: int) -> list[BillDay]:
+    """Take the earliest due days and rest them *until* then; who holds a fence may go on."""
+    rows = await conn.fetch(
         """
         UPDATE bill_days SET next_at = $2, fence = fence + 1
-         WHERE day_id = (
+         WHERE day_id IN (
                SELECT day_id FROM bill_days
                 WHERE next_at <= $1
                 ORDER BY day, rail, account_no
-                LIMIT 1
+                LIMIT $3
                   FOR UPDATE SKIP LOCKED)
         RETURNING *
         """,
         now,
         until,
+        limit,
     )
-    return None if row is None else _day(row)
+    return [_day(row) for row in rows]
 
 
 async def hold(conn: Connection, day: BillDay, *, until: datetime | None = None) -> BillDay | None:

@@ -2,11 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Final
 from uuid import UUID
 
 from services.billing.domain.errors import InstalmentUnknown, PayLinkUnknown
 from services.billing.domain.instalment import Instalment, InstalmentState
 from shared.db import Connection, Row
+
+NEXT_TRY: Final = "SELECT min(next_try_at) FROM instalments WHERE next_try_at IS NOT NULL"
+"""When the billing run has work next."""
+
+NEXT_NOTICE: Final = "SELECT min(next_notice_at) FROM instalments WHERE next_notice_at IS NOT NULL"
+"""When a customer is to be told next."""
+
+NEXT_DUNNING: Final = (
+    "SELECT min(next_dunning_at) FROM instalments WHERE next_dunning_at IS NOT NULL"
+)
+"""When a step of a dunning ladder is due next."""
 
 
 async def add(conn: Connection, instalments: Sequence[Instalment]) -> None:
@@ -93,30 +105,6 @@ async def claim_to_dun(conn: Connection, *, now: datetime, limit: int) -> list[I
         limit,
     )
     return [instalment(row) for row in rows]
-
-
-async def next_try_at(conn: Connection) -> datetime | None:
-    """Return when the billing run has work next."""
-    found: datetime | None = await conn.fetchval(
-        "SELECT min(next_try_at) FROM instalments WHERE next_try_at IS NOT NULL"
-    )
-    return found
-
-
-async def next_notice_at(conn: Connection) -> datetime | None:
-    """Return when a customer is to be told next."""
-    found: datetime | None = await conn.fetchval(
-        "SELECT min(next_notice_at) FROM instalments WHERE next_notice_at IS NOT NULL"
-    )
-    return found
-
-
-async def next_dunning_at(conn: Connection) -> datetime | None:
-    """Return when a step of a dunning ladder is due next."""
-    found: datetime | None = await conn.fetchval(
-        "SELECT min(next_dunning_at) FROM instalments WHERE next_dunning_at IS NOT NULL"
-    )
-    return found
 
 
 async def by_ids(conn: Connection, instalment_ids: Sequence[UUID]) -> list[Instalment]:

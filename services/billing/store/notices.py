@@ -4,10 +4,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from services.billing.domain.notices import RAIL_CHANNEL, Notice, NoticeKind, Proof
 from shared.db import Connection, Row
+
+NEXT_RAIL: Final = "SELECT min(next_send_at) FROM notices WHERE next_send_at IS NOT NULL"
+"""When the rail is to be asked to tell a customer next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +127,6 @@ async def claim_for_rail(
         limit,
     )
     return [RailNotice(_notice(row), row["tries"]) for row in rows]
-
-
-async def next_rail_at(conn: Connection) -> datetime | None:
-    """Return when the rail is to be asked to tell a customer next."""
-    found: datetime | None = await conn.fetchval(
-        "SELECT min(next_send_at) FROM notices WHERE next_send_at IS NOT NULL"
-    )
-    return found
 
 
 async def settle_for_rail(

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from services.billing.domain.errors import RefundUnknown
 from services.billing.domain.refund import Refund, Refundable, RefundState
 from shared.db import Connection, Row
 from shared.rails.permissions import OFFERED, Permissions, RefundLimits
+
+NEXT_SEND: Final = "SELECT min(next_at) FROM refunds WHERE next_at IS NOT NULL"
+"""When a refund wants to be sent or asked about next."""
 
 
 async def add_settlement(
@@ -175,14 +178,6 @@ async def claim_to_send(
         limit,
     )
     return [refund(row) for row in rows]
-
-
-async def next_send_at(conn: Connection) -> datetime | None:
-    """Return when a refund wants to be sent or asked about next."""
-    found: datetime | None = await conn.fetchval(
-        "SELECT min(next_at) FROM refunds WHERE next_at IS NOT NULL"
-    )
-    return found
 
 
 async def lock(conn: Connection, refund_id: UUID) -> Refund | None:

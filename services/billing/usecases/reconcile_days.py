@@ -1,5 +1,8 @@
 """Take a bill's day as far as it goes today: fetch, match, explain, close."""
 
+import asyncio
+from typing import Final
+
 import structlog
 
 from services.billing.contract import DayReconciled
@@ -17,26 +20,34 @@ from shared.ids import derived_id
 
 log = structlog.get_logger()
 
+AT_ONCE: Final = 3
+"""Days worked on side by side: each holds one page of its bill in memory."""
+
 
 async def reconcile_days(deps: Deps) -> int:
     """
-    Work on one day that is due; return how many there were.
+    Work on the days that are due, a few at once; return how many.
 
-    Each step commits for itself and can be begun again: a process that dies leaves the day
+    Each step commits for itself and can be begun again: a process that dies leaves a day
     where the last step left it, and the lease lets another one go on.
     """
     now = deps.clock.now()
     async with deps.db.transaction(quiet=True) as conn:
-        day = await bill_days.claim(conn, now=now, until=now + LEASE)
-    if day is None:
-        return 0
+        days = await bill_days.claim(conn, now=now, until=now + LEASE, limit=AT_ONCE)
+    ended = await asyncio.gather(*(_reconcile(deps, day) for day in days), return_exceptions=True)
+    for error in filter(None, ended):
+        raise error  # once all have gone as far as they can
+    if days:
+        async with deps.db.connection() as conn:
+            await tell_open(conn, now=now)
+    return len(days)
+
+
+async def _reconcile(deps: Deps, day: BillDay) -> None:
     try:
         await advance(deps, day)
     except TakenOver:
         log.info("bill.taken_over", rail=day.rail, day=day.day.isoformat())
-    async with deps.db.connection() as conn:
-        await tell_open(conn, now=now)
-    return 1
 
 
 async def advance(deps: Deps, day: BillDay) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from services.fulfillment.domain.agreement import Agreement
@@ -11,6 +11,10 @@ from shared.db import Connection, Row
 
 Key: TypeAlias = tuple[UUID, UUID]
 """Merchant and agreement."""
+
+
+NEXT_STAGE_DUE: Final = "SELECT min(stage_due_at) FROM agreements"
+"""When a stage is to be looked at."""
 
 
 async def add(conn: Connection, agreement: Agreement, *, stage_due_at: datetime | None) -> bool:
@@ -126,12 +130,6 @@ async def claim_stage_due(
         retry,
     )
     return [_agreement(row) for row in rows]
-
-
-async def next_stage_due_at(conn: Connection) -> datetime | None:
-    """Return the earliest moment at which a stage is to be looked at."""
-    moment: datetime | None = await conn.fetchval("SELECT min(stage_due_at) FROM agreements")
-    return moment
 
 
 async def set_stage_due(conn: Connection, due: Sequence[tuple[Key, datetime | None]]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from services.fulfillment.domain.parcel import Node, Parcel, ParcelState
@@ -10,6 +10,10 @@ from shared.db import Connection, Row
 
 Key: TypeAlias = tuple[UUID, UUID]
 """Merchant and parcel."""
+
+
+NEXT_DUE: Final = "SELECT min(due_at) FROM parcels WHERE due_at IS NOT NULL"
+"""When a parcel is due."""
 
 
 async def add(conn: Connection, parcel: Parcel) -> bool:
@@ -57,14 +61,6 @@ async def claim_due(
         lease,
     )
     return [_parcel(row) for row in rows]
-
-
-async def next_due_at(conn: Connection) -> datetime | None:
-    """Return the earliest moment at which a parcel is due."""
-    moment: datetime | None = await conn.fetchval(
-        "SELECT min(due_at) FROM parcels WHERE due_at IS NOT NULL"
-    )
-    return moment
 
 
 async def shipment_of(conn: Connection, token: str) -> tuple[UUID, UUID, UUID] | None:

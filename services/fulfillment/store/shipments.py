@@ -90,13 +90,10 @@ async def claim_due(
     return sorted(map(_shipment, rows), key=lambda one: (one.merchant_id, one.shipment_id))
 
 
-async def next_due_at(conn: Connection, states: Collection[ShipmentState]) -> datetime | None:
-    """Return the earliest moment at which a shipment in one of *states* is due."""
-    moment: datetime | None = await conn.fetchval(
-        "SELECT min(due_at) FROM shipments WHERE state = ANY($1::text[]) AND due_at IS NOT NULL",
-        [state.value for state in states],
-    )
-    return moment
+def next_due(states: Collection[ShipmentState]) -> str:
+    """Return the question when a shipment in one of *states* is due next."""
+    among = ", ".join(f"'{state.value}'" for state in states)
+    return f"SELECT min(due_at) FROM shipments WHERE state IN ({among}) AND due_at IS NOT NULL"
 
 
 async def lock(conn: Connection, keys: Sequence[Key]) -> dict[UUID, Shipment]:

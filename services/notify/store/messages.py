@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from services.notify.contract.states import Channel, Kind, MessageState
@@ -12,6 +12,15 @@ from shared.db import Connection, Row
 
 Key: TypeAlias = tuple[UUID, UUID]
 """Merchant, and message, customer or instalment."""
+
+
+NEXT_DUE: Final = "SELECT min(due_at) FROM messages WHERE state IN ('queued', 'submitted')"
+"""When the next message is to be sent or found out about."""
+
+NEXT_RECEIPT_DUE: Final = (
+    "SELECT min(due_at) FROM messages WHERE state = 'accepted' AND due_at IS NOT NULL"
+)
+"""When the next missing receipt is to be asked for."""
 
 
 async def add_new(conn: Connection, messages: Sequence[Message]) -> int:
@@ -74,22 +83,6 @@ async def lock_without_receipt(conn: Connection, *, now: datetime, limit: int) -
         limit,
     )
     return [_message(row) for row in rows]
-
-
-async def next_due_at(conn: Connection) -> datetime | None:
-    """Return when the next message is to be sent or found out about."""
-    moment: datetime | None = await conn.fetchval(
-        "SELECT min(due_at) FROM messages WHERE state IN ('queued', 'submitted')"
-    )
-    return moment
-
-
-async def next_receipt_due_at(conn: Connection) -> datetime | None:
-    """Return when the next missing receipt is to be asked for."""
-    moment: datetime | None = await conn.fetchval(
-        "SELECT min(due_at) FROM messages WHERE state = 'accepted' AND due_at IS NOT NULL"
-    )
-    return moment
 
 
 async def lock(conn: Connection, keys: Sequence[Key]) -> dict[Key, Message]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from services.signing.contract import Rail, SignedInstalment
@@ -9,6 +10,12 @@ from services.signing.domain.agreement import Agreement, AgreementState
 from services.signing.domain.errors import AgreementUnknown
 from services.signing.store import history
 from shared.db import Connection, Row
+
+NEXT_COOLED_OFF: Final = (
+    "SELECT min(cooling_off_ends_at) FROM agreements WHERE state = 'cooling_off'"
+)
+"""When the next cooling-off time ends."""
+
 
 _SELECT = """
     SELECT a.*, (SELECT jsonb_agg(jsonb_build_object('seq', i.seq, 'due_on', i.due_on,
@@ -178,14 +185,6 @@ async def cooled_off(conn: Connection, *, now: datetime, limit: int) -> list[UUI
         limit,
     )
     return [row["agreement_id"] for row in rows]
-
-
-async def next_cooled_off(conn: Connection) -> datetime | None:
-    """Return when the next cooling-off time ends."""
-    moment: datetime | None = await conn.fetchval(
-        "SELECT min(cooling_off_ends_at) FROM agreements WHERE state = 'cooling_off'"
-    )
-    return moment
 
 
 async def note_shipped(conn: Connection, periods: Sequence[tuple[UUID, int, datetime]]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from services.signing.contract import Rail
@@ -17,6 +17,12 @@ from services.signing.domain.application import (
 from services.signing.domain.errors import ApplicationUnknown
 from services.signing.store import history
 from shared.db import Connection, Row
+
+NEXT_EXPIRY: Final = """
+        SELECT min(expires_at) FROM applications
+         WHERE state NOT IN ('completed', 'rejected', 'expired', 'withdrawn')
+        """
+"""When the next application runs out of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,17 +209,6 @@ async def expiring(conn: Connection, *, now: datetime, limit: int) -> list[UUID]
         limit,
     )
     return [row["application_id"] for row in rows]
-
-
-async def next_expiry(conn: Connection) -> datetime | None:
-    """Return when the next application runs out of time."""
-    moment: datetime | None = await conn.fetchval(
-        """
-        SELECT min(expires_at) FROM applications
-         WHERE state NOT IN ('completed', 'rejected', 'expired', 'withdrawn')
-        """
-    )
-    return moment
 
 
 async def page(

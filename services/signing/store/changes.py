@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from services.signing.contract import SignedInstalment
 from services.signing.domain.agreement import Agreement
 from services.signing.domain.changes import Current
 from shared.db import Connection
+
+NEXT_RESUMING: Final = "SELECT min(resumes_at) FROM agreements WHERE state = 'paused'"
+"""When the next pause is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,6 @@ async def resuming(conn: Connection, *, now: datetime, limit: int) -> list[UUID]
         limit,
     )
     return [row["agreement_id"] for row in rows]
-
-
-async def next_resuming(conn: Connection) -> datetime | None:
-    """Return when the next pause is over."""
-    moment: datetime | None = await conn.fetchval(
-        "SELECT min(resumes_at) FROM agreements WHERE state = 'paused'"
-    )
-    return moment
 
 
 async def current(conn: Connection, agreement: Agreement) -> Current:

@@ -1,6 +1,7 @@
 """Mandates, written before the customer is sent to the rail."""
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from services.signing.contract import Rail
@@ -8,6 +9,14 @@ from services.signing.domain.errors import MandateUnknown
 from services.signing.domain.mandate import Mandate, MandateState
 from services.signing.store import history
 from shared.db import Connection, Row
+
+NEXT_DUE: Final = """
+        SELECT least((SELECT min(due_at) FROM mandates WHERE due_at IS NOT NULL),
+                     (SELECT min(due_at) FROM sign_flows WHERE due_at IS NOT NULL),
+                     (SELECT min(due_at) FROM identity_checks WHERE due_at IS NOT NULL))
+        """
+"""When a provider should next be asked about anything that is open."""
+
 
 _COLUMNS = """
     mandate_id, merchant_id, application_id, agreement_id, rail, product, external_no, payer_no,
@@ -171,18 +180,6 @@ async def active(conn: Connection, *, after: UUID, limit: int) -> list[Mandate]:
         limit,
     )
     return [_mandate(row) for row in rows]
-
-
-async def next_due_at(conn: Connection) -> datetime | None:
-    """Return when a provider should next be asked about anything that is open."""
-    moment: datetime | None = await conn.fetchval(
-        """
-        SELECT least((SELECT min(due_at) FROM mandates WHERE due_at IS NOT NULL),
-                     (SELECT min(due_at) FROM sign_flows WHERE due_at IS NOT NULL),
-                     (SELECT min(due_at) FROM identity_checks WHERE due_at IS NOT NULL))
-        """
-    )
-    return moment
 
 
 def _mandate(row: Row) -> Mandate:

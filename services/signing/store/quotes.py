@@ -13,7 +13,7 @@ from services.signing.domain.merchant import Merchant
 from services.signing.domain.plan import PlanVersion
 from services.signing.store import merchants, plans
 from shared.db import Database
-from shared.web.together import Together
+from shared.together import Together
 
 REMEMBERED_MAX: Final = 1000
 """How many published versions are kept in mind."""

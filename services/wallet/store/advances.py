@@ -10,6 +10,10 @@ from services.wallet.domain.advance import Advance
 from services.wallet.domain.order import LEASE
 from shared.db import Connection, Row
 
+NEXT_DUE: Final = "SELECT min(next_at) FROM advances WHERE next_at IS NOT NULL"
+"""When an advance wants to be looked at next."""
+
+
 BATCH: Final = 50
 
 
@@ -117,14 +121,6 @@ async def on_their_way(conn: Connection, merchant_id: UUID) -> int:
         merchant_id,
     )
     return int(total or 0)
-
-
-async def next_due_at(conn: Connection) -> datetime | None:
-    """Return when an advance wants to be looked at next."""
-    moment: datetime | None = await conn.fetchval(
-        "SELECT min(next_at) FROM advances WHERE next_at IS NOT NULL"
-    )
-    return moment
 
 
 async def get(conn: Connection, merchant_id: UUID, advance_id: UUID) -> Advance | None:

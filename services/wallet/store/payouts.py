@@ -9,6 +9,10 @@ from services.wallet.domain.order import LEASE
 from services.wallet.domain.payout import Payout
 from shared.db import Connection, Row
 
+NEXT_DUE: Final = "SELECT min(next_at) FROM payouts WHERE next_at IS NOT NULL"
+"""When a payout wants to be looked at next."""
+
+
 BATCH: Final = 50
 
 
@@ -86,14 +90,6 @@ async def save(conn: Connection, payout: Payout) -> None:
         payout.failure,
         payout.ended_at,
     )
-
-
-async def next_due_at(conn: Connection) -> datetime | None:
-    """Return when a payout wants to be looked at next."""
-    moment: datetime | None = await conn.fetchval(
-        "SELECT min(next_at) FROM payouts WHERE next_at IS NOT NULL"
-    )
-    return moment
 
 
 async def get(conn: Connection, merchant_id: UUID, payout_id: UUID) -> Payout | None:

@@ -8,7 +8,7 @@ import pytest
 from shared import idempotency
 from shared.db import Database
 from shared.idempotency import Answer, KeyInFlight, KeyReused, Slot
-from shared.web.together import MOST, Together
+from shared.together import MOST, Together
 from tests.support.waiting import until
 from tests.support.web_api import NOON
 

@@ -1,4 +1,4 @@
-"""Small statements of many requests, sent to the database together."""
+"""Small statements of many callers, sent to the database together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,7 +29,7 @@ class Together(Generic[I, O]):
         future: asyncio.Future[O] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._task is None or self._task.done():
-            # A context of its own: a batch belongs to no single request's trace or log.
+            # A context of its own: a batch belongs to no single caller's trace or log.
             self._task = asyncio.create_task(self._work_off(), context=Context())
         return await future
 
