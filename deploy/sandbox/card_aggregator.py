@@ -17,12 +17,9 @@ query_refund, bill, customer_pay, notify.  Accounts: the user number, or the beg
 order's or contract's number.
 """
 
-import csv
-import hashlib
-import io
 import secrets
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final
 
 import orjson
@@ -30,8 +27,8 @@ from aiohttp import web
 
 from deploy.sandbox import keys
 from deploy.sandbox.card_bank import CardBank, Declined, shown
+from deploy.sandbox.card_bill import BillDesk
 from deploy.sandbox.kit import Doc, Fault, FaultKind, Options, Sandbox, json_body, json_reply, main
-from shared.calendar import day_in_china
 from shared.clock import SystemClock
 from shared.ids import new_id
 from shared.rails.card import PATHS
@@ -40,18 +37,6 @@ from shared.rails.wechatpay_v3 import MAX_AGE, answer_text, request_text
 
 _FAULT_NAMES: Final = {"charge": "pay", "pay": "open"}
 """An automatic charge is ``pay`` in fault scripts, as with every other rail."""
-
-BILL_COLUMNS: Final = (
-    "kind",
-    "order_no",
-    "refund_no",
-    "trade_no",
-    "amount_fen",
-    "fee_fen",
-    "at",
-)
-FEE_PER_MYRIAD: Final = 38
-"""What the aggregator keeps of a charge, in parts of ten thousand, rounded half up."""
 
 
 class CardSandbox(Sandbox):
@@ -73,6 +58,7 @@ class CardSandbox(Sandbox):
         self._contract_url = options.extra.get("card_contract_url", "")
         self._processing = timedelta(seconds=float(options.extra.get("processing_s", "0")))
         self._refund_delay = timedelta(seconds=float(options.extra.get("refund_delay_s", "300")))
+        self._bills = BillDesk(self, self._merchant_no)
         self.composers["card"] = self._compose
         self.timeline.kinds |= {"execute": self._execute, "finish_refund": self._finish_refund}
         router = self.app.router
@@ -105,7 +91,8 @@ class CardSandbox(Sandbox):
             fault = self.fault(_FAULT_NAMES.get(call, call), *self.bank.accounts(content))
 
             async def act() -> web.StreamResponse:
-                return self._answer(self._result(call, content, fault), fault)
+                asked = content | {"_base": str(request.url.origin())}
+                return self._answer(self._result(call, asked, fault), fault)
 
             return await self.disturb(request, fault, act)
 
@@ -200,11 +187,10 @@ class CardSandbox(Sandbox):
         return _shown_refund(refund)
 
     def _do_bill(self, content: Doc, _fault: Fault | None) -> Doc:
-        day = date.fromisoformat(content["day"])
-        if day >= day_in_china(self.now()):
+        made = self._bills.ask(date.fromisoformat(content["day"]), content["_base"])
+        if made is None:
             raise Declined("BILL_NOT_READY")
-        text = bill_text(self.books.all("captures"), self.books.all("refunds"), day)
-        return {"csv": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+        return made
 
     # The banks
 
@@ -280,32 +266,6 @@ class CardSandbox(Sandbox):
         told = {name: payload[name] for name in ("notify_id", "type")} | {"data": data}
         body = orjson.dumps(told | {"merchant_no": self._merchant_no})
         return {"Content-Type": "application/json", **self._signed(body, spoil=spoil)}, body
-
-
-def bill_text(captures: object, refunds: object, day: date) -> str:
-    """Return a day's bill: a header, one line for each charge and refund, and the totals."""
-    assert hasattr(captures, "__iter__")
-    assert hasattr(refunds, "__iter__")
-    out = io.StringIO()
-    lines = csv.writer(out, lineterminator="\n")
-    lines.writerow(BILL_COLUMNS)
-    charged = [row for row in captures if _on(row["at"], day)]
-    returned = [row for row in refunds if row["status"] == "SUCCEEDED" and _on(row["at"], day)]
-    for row in charged:
-        fee = (row["amount_fen"] * FEE_PER_MYRIAD + 5_000) // 10_000
-        numbers = (row["out_trade_no"], "", row["trade_no"])
-        lines.writerow(("charge", *numbers, row["amount_fen"], fee, row["at"]))
-    for row in returned:
-        numbers = (row["out_trade_no"], row["refund_no"], row["trade_no"])
-        lines.writerow(("refund", *numbers, row["amount_fen"], 0, row["at"]))
-    fees = sum((row["amount_fen"] * FEE_PER_MYRIAD + 5_000) // 10_000 for row in charged)
-    total = sum(row["amount_fen"] for row in charged) - sum(row["amount_fen"] for row in returned)
-    lines.writerow(("total", len(charged), len(returned), "", total, fees, day.isoformat()))
-    return out.getvalue()
-
-
-def _on(moment: str, day: date) -> bool:
-    return day_in_china(datetime.fromisoformat(moment)) == day
 
 
 def _shown_refund(refund: Doc) -> Doc:

@@ -43,7 +43,10 @@ class CardBank:
             content.get("user_no", ""),
             "" if contract is None else contract["account"],
             "" if order is None else order["account"],
-            *(str(content.get(name, "")) for name in ("order_no", "contract_no", "external_no")),
+            *(
+                str(content.get(name, ""))
+                for name in ("order_no", "contract_no", "external_no", "day")
+            ),
         )
         return [name for name in named if name]
 

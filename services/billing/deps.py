@@ -14,6 +14,7 @@ from services.billing.domain.dunning import FAST, PRESETS, Step
 from services.billing.gateways.alipay import AlipayRail
 from services.billing.gateways.alipay_bill import AlipayBills
 from services.billing.gateways.bankcard import BankCardRail
+from services.billing.gateways.bankcard_bill import BankCardBills
 from services.billing.gateways.bill_source import BillSource
 from services.billing.gateways.paced import paced
 from services.billing.gateways.rail import Rail
@@ -111,7 +112,11 @@ async def open_deps(settings: BillingSettings, db: Database, clock: Clock) -> As
                 batch=settings.batch,
                 lanes=settings.lanes,
             ),
-            bills={"alipay": AlipayBills(alipay), "wechatpay": WechatPayBills(wechatpay)},
+            bills={
+                "alipay": AlipayBills(alipay),
+                "wechatpay": WechatPayBills(wechatpay),
+                "bankcard": BankCardBills(bankcard),
+            },
             evidence_key=_evidence_key(settings),
         )
 

@@ -12,6 +12,8 @@ in this file and its two adapters.
 * An answer is ``{"code", "message", "data"}``; ``SUCCESS`` says that the call was done, and
   ``data.status`` what became of the order.  Any number of ours is an order for ever: the same
   content again is the same order.
+* A bill is asked for by day; the answer has ``download_url``, whose file anybody may fetch for a
+  while, and its ``sha256``.
 * The customer signs, and enters card number and SMS code, on the aggregator's own page only.
 """
 
@@ -19,6 +21,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -27,7 +30,7 @@ import orjson
 from shared.clock import Clock, SystemClock
 from shared.rails.outcome import BadSignature, Ok, Outcome, Refused, Unknown, UnknownReason
 from shared.rails.signer import RsaSigner, RsaVerifier
-from shared.rails.transport import Answer, Timeouts, send
+from shared.rails.transport import DOWNLOAD_S, Answer, Timeouts, download, send
 from shared.rails.wechatpay_v3 import MAX_AGE, answer_text, request_text
 
 NOTIFICATION_TAKEN: Final = {"code": "SUCCESS"}
@@ -117,6 +120,12 @@ class CardClient:
             timeouts=self.config.timeouts,
         )
         return answer if isinstance(answer, Unknown) else self._read(answer)
+
+    async def download(self, url: str, into: Path, *, limit_bytes: int) -> Unknown | None:
+        """Fetch a bill from the *url* we were given; the URL itself carries the permission."""
+        return await download(
+            self._session, url, into, headers={}, limit_bytes=limit_bytes, total_s=DOWNLOAD_S
+        )
 
     def open_notification(self, headers: Mapping[str, str], body: bytes) -> CardNotification:
         """

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.sandbox import alipay_bill, wechatpay_bill
+from deploy.sandbox import alipay_bill, card_bill, wechatpay_bill
 from deploy.sandbox.bills import Bill, Row
 from services.billing.domain.bill import (
     BROKEN_MAX,
@@ -25,7 +25,8 @@ from services.billing.domain.bill import (
     Tally,
 )
 from services.billing.gateways.alipay_bill import AlipayBills
-from services.billing.gateways.bill_source import amount_fen
+from services.billing.gateways.bankcard_bill import BankCardBills
+from services.billing.gateways.bill_source import BillSource, amount_fen
 from services.billing.gateways.wechatpay_bill import WechatPayBills
 from shared.rails.alipay import AlipayConfig
 from shared.rails.wechatpay import WechatPayConfig
@@ -64,14 +65,23 @@ class Account:
         )
 
 
-def source(rail: str) -> AlipayBills | WechatPayBills:
-    client: Any = Account(rail)
-    return AlipayBills(client) if rail == "alipay" else WechatPayBills(client)
+SOURCES: dict[str, Any] = {
+    "alipay": AlipayBills,
+    "wechatpay": WechatPayBills,
+    "bankcard": BankCardBills,
+}
+
+
+def source(rail: str) -> BillSource:
+    made: BillSource = SOURCES[rail](Account(rail))
+    return made
 
 
 def written(rail: str, rows: tuple[Row, ...] = ROWS) -> bytes:
     if rail == "alipay":
         return alipay_bill.archive(APP, DAY, Bill(rows))
+    if rail == "bankcard":
+        return card_bill.written(Bill(rows))
     return gzip.compress(wechatpay_bill.written(MCHID, Bill(rows)))
 
 
@@ -91,6 +101,8 @@ def spoilt(case: dict[str, Any]) -> bytes:
     whole = written(rail)
     if case.get("cut"):
         return whole[: len(whole) // 2]
+    if rail == "bankcard":
+        return _spoil(whole, case, "utf-8")
     if rail == "wechatpay":
         return gzip.compress(_spoil(gzip.decompress(whole), case, "utf-8-sig"))
     made = io.BytesIO()
@@ -116,14 +128,14 @@ def _spoil(content: bytes, case: dict[str, Any], encoding: str) -> bytes:
     if case.get("add"):
         first = next(n for n, line in enumerate(lines) if "YFA0000001" in line)
         lines.insert(first, lines[first].replace("YFA0000001", "YFA0000009"))
-    if case.get("no_totals") and case["rail"] == "wechatpay":
-        lines = lines[:-2]
+    if case.get("no_totals"):
+        lines = lines[: {"wechatpay": -2, "bankcard": -1}.get(case["rail"])]
     made = "\r\n".join(lines).encode(case.get("encoding", encoding))
     return made.replace(b"YFA0000002", b"\xff\xff\xff") if case.get("garbage") else made
 
 
 def test_the_table_is_what_it_was():
-    assert len(CASES) == 36
+    assert len(CASES) == 48
     assert [case for case in CASES if not KEYS.issuperset(case)] == []
     assert len({case["name"] for case in CASES}) == len(CASES)
 
@@ -145,7 +157,7 @@ def test_a_bill_is_read_refused_or_loses_single_rows_as_the_table_says(case, tmp
     assert tally.missing_fen == (19900 if broken else 0)
 
 
-@pytest.mark.parametrize("rail", ["alipay", "wechatpay"])
+@pytest.mark.parametrize("rail", list(SOURCES))
 def test_every_field_of_a_line_is_read(rail, tmp_path):
     rows, tally = read(rail, written(rail), tmp_path)
 

@@ -17,9 +17,14 @@ from tests.support.billing_builders import AMOUNT_FEN, FIRST_DUE, MERCHANT
 from tests.support.billing_world import BUYER, BillingWorld
 from tests.support.bills import days, kinds, lines, morning, the_day, tickets
 
-FEE = share_of(AMOUNT_FEN, per_mille=6)
+FEES = {rail: share_of(AMOUNT_FEN, per_mille=4 if rail is Rail.BANKCARD else 6) for rail in Rail}
+NOT_READY = {
+    Rail.ALIPAY: "BILL_NOT_EXIST",
+    Rail.WECHATPAY: "NO_STATEMENT_EXIST",
+    Rail.BANKCARD: "BILL_NOT_READY",
+}
 EVENING = at_in_china(FIRST_DUE, 20)
-RAILS = pytest.mark.parametrize("rail", [Rail.ALIPAY, Rail.WECHATPAY], ids=str)
+RAILS = pytest.mark.parametrize("rail", list(Rail), ids=str)
 
 
 async def charged(world: BillingWorld, rail: Rail = Rail.ALIPAY, n: int = 1) -> None:
@@ -37,11 +42,19 @@ async def test_a_day_without_differences_closes_the_next_morning(world, rail):
     day = await the_day(world, FIRST_DUE, rail)
     assert (day.state, day.lines, day.matched_to, day.next_at) == (DayState.CLOSED, 1, 1, None)
     (line,) = await lines(world, day.day_id)
-    assert (line["outcome"], line["fee_fen"], line["merchant_id"]) == ("matched", FEE, MERCHANT)
+    assert (line["outcome"], line["fee_fen"], line["merchant_id"]) == (
+        "matched",
+        FEES[rail],
+        MERCHANT,
+    )
     assert await tickets(world) == []
     (told,) = world.said(DayReconciled)
     assert (told["rail"], told["day"]) == (rail, FIRST_DUE.isoformat())
-    assert (told["captured_fen"], told["refunded_fen"], told["fee_fen"]) == (AMOUNT_FEN, 0, FEE)
+    assert (told["captured_fen"], told["refunded_fen"], told["fee_fen"]) == (
+        AMOUNT_FEN,
+        0,
+        FEES[rail],
+    )
     assert (told["charges"], told["refunds"]) == (1, 0)
 
 
@@ -69,7 +82,7 @@ async def test_days_without_trades_close_empty_and_say_nothing(world):
 @RAILS
 async def test_a_bill_that_is_not_ready_is_asked_for_again_and_explained_by_itself(world, rail):
     await charged(world, rail)
-    code = "BILL_NOT_EXIST" if rail is Rail.ALIPAY else "NO_STATEMENT_EXIST"
+    code = NOT_READY[rail]
     await world.faulty(
         rail,
         {"on": "bill", "do": f"decline:{code}", "times": 2},
@@ -93,8 +106,10 @@ async def test_a_bill_that_is_not_ready_is_asked_for_again_and_explained_by_itse
     [
         (Rail.ALIPAY, "wrong_total", "wrong_total"),
         (Rail.WECHATPAY, "wrong_total", "wrong_total"),
+        (Rail.BANKCARD, "wrong_total", "wrong_total"),
         (Rail.ALIPAY, "bad_signature", "not_an_archive"),
         (Rail.WECHATPAY, "bad_signature", "content_changed"),
+        (Rail.BANKCARD, "bad_signature", "content_changed"),
     ],
 )
 async def test_a_bill_that_contradicts_itself_is_refused_whole(world, rail, do, fault):
@@ -131,7 +146,7 @@ async def test_money_we_did_not_know_of_is_found_in_the_bill_and_settled(world, 
     """The rail's answers, its notification and every query went wrong until the morning."""
     agreement = await world.signed(1, rail=rail, periods=1)
     until = at_in_china(FIRST_DUE + timedelta(days=1), 10).isoformat()
-    calls = ("pay", "notify", "query") if rail is Rail.ALIPAY else ("notify", "query")
+    calls = ("notify", "query") if rail is Rail.WECHATPAY else ("pay", "notify", "query")
     steps = [
         {"on": on, "do": {"pay": "hide_answer", "notify": "drop", "query": "http_500"}[on]}
         | {"until": until, "times": 200}
@@ -287,7 +302,7 @@ async def test_a_refund_is_matched_by_its_own_number(world, rail):
     back = share_of(5000, per_mille=6) if rail is Rail.WECHATPAY else 0
     (told,) = world.said(DayReconciled)
     assert (told["captured_fen"], told["refunded_fen"]) == (AMOUNT_FEN, 5000)
-    assert told["fee_fen"] == FEE - back
+    assert told["fee_fen"] == FEES[rail] - back
 
 
 async def test_days_missed_in_an_outage_are_all_opened(world):

@@ -205,7 +205,7 @@ async def test_strangers_are_refused_by_the_aggregator(card, http, keys_dir):
     assert code(await stranger.call("query", {"order_no": "O1"})) == "SIGN_ERROR"
 
 
-async def test_the_bill_of_a_day_has_every_charge_and_refund_and_adds_up(card):
+async def test_the_bill_of_a_day_has_every_charge_and_refund_and_adds_up(card, tmp_path):
     contract = await card.signed()
     await card.charge("O1", contract)
     await card.refund("R1", "O1", 800)
@@ -215,13 +215,15 @@ async def test_the_bill_of_a_day_has_every_charge_and_refund_and_adds_up(card):
     bill = await card.client.call("bill", {"day": "2026-01-01"})
 
     assert code(early) == "BILL_NOT_READY"
-    text = str(bill.data["csv"])
-    assert hashlib.sha256(text.encode()).hexdigest() == bill.data["sha256"]
+    file = tmp_path / "bill.csv"
+    assert await card.client.download(bill.data["download_url"], file, limit_bytes=10_000) is None
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == bill.data["sha256"]
+    text = file.read_text()
     rows = list(csv.reader(io.StringIO(text)))[1:]
     assert [(row[0], row[4], row[5]) for row in rows] == [
-        ("charge", "8800", "33"),
+        ("charge", "8800", "35"),
         ("refund", "800", "0"),
-        ("total", "8000", "33"),
+        ("total", "8000", "35"),
     ]
 
 

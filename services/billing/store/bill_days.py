@@ -62,11 +62,15 @@ async def wake(conn: Connection, day_id: UUID, *, now: datetime) -> None:
 
 
 async def wake_before(conn: Connection, day: BillDay, *, now: datetime) -> None:
-    """Let earlier days be looked at now: what they lack may be in this day's bill."""
+    """
+    Let earlier days be looked at now: what they lack may be in this day's bill.
+
+    One that is being worked on is only locked: who works on it looks here before it rests.
+    """
     await conn.execute(
         """
-        UPDATE bill_days SET next_at = $4
-         WHERE rail = $1 AND account_no = $2 AND day < $3 AND state <> 'closed' AND next_at IS NULL
+        UPDATE bill_days SET next_at = coalesce(next_at, $4)
+         WHERE rail = $1 AND account_no = $2 AND day < $3 AND state <> 'closed'
         """,
         day.rail,
         day.account_no,

@@ -66,7 +66,7 @@ async def advance(deps: Deps, day: BillDay) -> None:
     compared = await compare_ours(deps, day)
     await settle_differences(deps, day)
     if not compared or not await _close(deps, day):
-        await _wait(deps, day)
+        await _wait(deps, day, compared=compared)
 
 
 async def _again(deps: Deps, day: BillDay) -> BillDay:
@@ -89,12 +89,14 @@ async def _close(deps: Deps, day: BillDay) -> bool:
     return True
 
 
-async def _wait(deps: Deps, day: BillDay) -> None:
+async def _wait(deps: Deps, day: BillDay, *, compared: bool) -> None:
     """Money that we did not know of is asked about again today, the rest tomorrow."""
     now = deps.clock.now()
     async with deps.db.transaction() as conn:
         unsettled = await bill_tickets.any_unsettled(conn, day.day_id)
         await bill_days.rest(conn, day, until=next_fetch_at(now) if unsettled else None)
+        if not compared and await bill_days.next_is_matched(conn, day):
+            await bill_days.rest(conn, day, until=now)  # it was, while we compared
 
 
 def _reconciled(sums: Reconciliation) -> DayReconciled:
