@@ -1,5 +1,6 @@
 """A day of the rails' bills, from the simulators' own files to the closed day."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from services.billing.contract import ChargeCollected, DayReconciled, RefundSucceeded
 from services.billing.domain.bill_day import DayState
 from services.billing.domain.instalment import InstalmentState
+from services.billing.usecases.open_bill_days import open_bill_days
 from services.billing.usecases.pay_now import pay_now
+from services.billing.usecases.reconcile_days import reconcile_days
 from services.signing.contract import Rail
 from services.wallet.contract import RefundRequested
 from shared.calendar import at_in_china
@@ -77,6 +80,27 @@ async def test_days_without_trades_close_empty_and_say_nothing(world):
     assert {(day.state, day.lines, day.refused) for day in found} == {(DayState.CLOSED, 0, None)}
     assert world.said(DayReconciled) == []
     assert await tickets(world) == []
+
+
+async def test_after_an_outage_many_days_are_caught_up_side_by_side(world):
+    """Each day wakes those before it, which others are working on: nobody waits for a circle."""
+    await charged(world)
+    await world.faulty(
+        "alipay", {"on": "bill_file", "do": "missing_line"}, account=FIRST_DUE.isoformat()
+    )
+    world.clock.set(at_in_china(FIRST_DUE + timedelta(days=12), 10))
+    for simulator in (world.alipay, world.wechat, world.card):
+        await simulator.move_to(world.clock.now())
+    await open_bill_days(world.deps)
+
+    done = 1
+    while done:
+        done = sum(await asyncio.gather(*(reconcile_days(world.deps) for _ in range(3))))
+
+    found = await days(world)
+    assert len(found) == 12
+    assert {day.state for day in found if day.day != FIRST_DUE} == {DayState.CLOSED}
+    assert (await the_day(world, FIRST_DUE)).compared
 
 
 @RAILS

@@ -44,7 +44,15 @@ async def add(conn: Connection, days: Sequence[BillDay]) -> int:
 async def wake_open(conn: Connection, *, now: datetime) -> int:
     """Let every day that is not closed and waits for nothing else be looked at now."""
     done = await conn.execute(
-        "UPDATE bill_days SET next_at = $1 WHERE state <> 'closed' AND next_at IS NULL", now
+        """
+        UPDATE bill_days SET next_at = $1
+         WHERE day_id IN (
+               SELECT day_id FROM bill_days
+                WHERE state <> 'closed' AND next_at IS NULL
+                ORDER BY day DESC
+                  FOR UPDATE)
+        """,
+        now,
     )
     return int(done.split()[-1])
 
@@ -70,7 +78,11 @@ async def wake_before(conn: Connection, day: BillDay, *, now: datetime) -> None:
     await conn.execute(
         """
         UPDATE bill_days SET next_at = coalesce(next_at, $4)
-         WHERE rail = $1 AND account_no = $2 AND day < $3 AND state <> 'closed'
+         WHERE day_id IN (
+               SELECT day_id FROM bill_days
+                WHERE rail = $1 AND account_no = $2 AND day < $3 AND state <> 'closed'
+                ORDER BY day DESC
+                  FOR UPDATE)
         """,
         day.rail,
         day.account_no,
