@@ -444,6 +444,8 @@ def _reply(endpoint: Endpoint, value: object) -> web.StreamResponse:
     if isinstance(value, Raw):
         name = value.filename
         extra = {} if name is None else {"Content-Disposition": f'attachment; filename="{name}"'}
+        if value.cached_s is not None:
+            extra["Cache-Control"] = f"private, max-age={value.cached_s}, immutable"
         return web.Response(
             status=endpoint.status,
             body=value.body,
