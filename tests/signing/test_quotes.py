@@ -199,11 +199,11 @@ async def test_a_code_is_nothing_to_another_merchant(shop):
     assert shown["code"] == share["code"]
 
 
-@pytest.mark.parametrize("code", ["0" * 16, "0" * 15, "o" * 16, "..%2F..", "é"])
-async def test_other_codes_are_unknown(shop, code):
-    for path in ("", "/qr.svg", "/qr.png"):
-        answer = await shop.call("GET", f"/v1/shared-quotes/{code}{path}")
-        assert (answer.status, answer.body["code"]) == (404, "shared-quote-unknown")
+async def test_other_codes_are_unknown(shop):
+    for code in ("0" * 16, "0" * 15, "o" * 16, "..%2F..", "é"):
+        for path in ("", "/qr.svg", "/qr.png"):
+            answer = await shop.call("GET", f"/v1/shared-quotes/{code}{path}")
+            assert (answer.status, answer.body["code"]) == (404, "shared-quote-unknown"), code
 
 
 async def test_bad_input_and_missing_scopes_are_refused(shop):
