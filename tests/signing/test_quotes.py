@@ -3,6 +3,7 @@
 import asyncio
 import io
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -209,7 +210,8 @@ async def test_other_codes_are_unknown(shop):
 async def test_bad_input_and_missing_scopes_are_refused(shop):
     quote = await given_quote(shop)
     path = f"/v1/quotes/{quote['quote_id']}/share"
-    for body in ({"days": 0}, {"days": 91}, {"days": "7"}, {"code": "x"}, []):
+    bodies: list[Any] = [{"days": 0}, {"days": 91}, {"days": "7"}, {"code": "x"}, []]
+    for body in bodies:
         answer = await shop.call("POST", path, body)
         assert (answer.status, answer.body["code"]) == (400, "malformed"), body
     answer = await shop.call("GET", "/v1/shared-quotes/%00")
