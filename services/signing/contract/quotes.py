@@ -1,7 +1,7 @@
 """Shared quotes and estimates of treatments, as they are sent and shown."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -9,13 +9,19 @@ from pydantic import Field, StringConstraints
 from services.signing.contract.events import OverduePenalty, Rail, SignedInstalment
 from shared.web import Body, PositiveFen, Query, Text, View
 
+DEFAULT_DAYS: Final = 7
+"""How long a code opens its quote unless the shop says otherwise."""
+
+MOST_DAYS: Final = 90
+"""A printed sign in the shop is renewed every quarter at least."""
+
 _Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")]
 
 
 class NewShare(Body):
     """For how long a quote may be looked at by its code."""
 
-    days: Annotated[int, Field(ge=1, le=90)] = 7
+    days: Annotated[int, Field(ge=1, le=MOST_DAYS)] = DEFAULT_DAYS
 
 
 class ShareView(View):

@@ -12,12 +12,6 @@ from services.signing.domain.errors import SharedQuoteExpired, SharedQuoteUnknow
 CODE_BYTES: Final = 10
 """80 bits: at a thousand guesses a second none of a million codes is met in a million years."""
 
-DEFAULT_DAYS: Final = 7
-"""How long a code opens its quote unless the shop says otherwise."""
-
-MOST_DAYS: Final = 90
-"""A printed sign in the shop is renewed every quarter at least."""
-
 IMAGE_CACHED_S: Final = 86_400
 """An image of a code never changes; nobody keeps it longer than a day or the code's life."""
 
