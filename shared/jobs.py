@@ -32,7 +32,7 @@ POLL_S: Final = 1.0
 STOP_S: Final = 15.0
 """How long a stop waits for batches under way; their claims outlive a harder stop."""
 LEASE: Final = timedelta(minutes=10)
-"""How long a daily job may run before another replica may take it over."""
+"""How long after its process died another replica may take a daily job over."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,35 @@ class Runner(Generic[D]):
     """Runs the jobs of one process of one service."""
 
     def __init__(
-        self, jobs: Sequence[Job[D]], *, db: Database, clock: Clock, deps: D, pause_s: float
+        self,
+        jobs: Sequence[Job[D]],
+        *,
+        db: Database,
+        clock: Clock,
+        deps: D,
+        pause_s: float,
+        lease: timedelta = LEASE,
     ) -> None:
-        """Look for work at most once in *pause_s*, however many transactions commit."""
+        """
+        Look for work at most once in *pause_s*, however many transactions commit.
+
+        A daily job holds *lease*, and renews it while it runs.
+        """
         self._clock = clock
         self._free = asyncio.Event()
         self._free.set()
         dues = _DueTimes(jobs, db=db)
         self._loops = [
-            _Loop(job, dues=dues, db=db, clock=clock, deps=deps, pause_s=pause_s, free=self._free)
+            _Loop(
+                job,
+                dues=dues,
+                db=db,
+                clock=clock,
+                deps=deps,
+                pause_s=pause_s,
+                lease=lease,
+                free=self._free,
+            )
             for job in jobs
         ]
 
@@ -171,6 +191,7 @@ class _Loop(Generic[D]):
         clock: Clock,
         deps: D,
         pause_s: float,
+        lease: timedelta,
         free: asyncio.Event,
     ) -> None:
         self.job = job
@@ -189,6 +210,7 @@ class _Loop(Generic[D]):
         self._clock = clock
         self._deps = deps
         self._pause_s = pause_s
+        self._lease = lease
 
     @property
     def settled(self) -> bool:
@@ -279,11 +301,15 @@ class _Loop(Generic[D]):
                 """,
                 job.name,
                 now,
-                LEASE,
+                self._lease,
             )
         if fence is None:
             return 0
-        done = await job.run(self._deps)
+        renewal = asyncio.create_task(self._renew_lease(job, fence))
+        try:
+            done = await job.run(self._deps)
+        finally:
+            renewal.cancel()
         async with self._db.connection() as conn:
             # None where another replica has taken over: then the database is asked.
             self._next_run_at = await conn.fetchval(
@@ -297,6 +323,20 @@ class _Loop(Generic[D]):
                 _next_run(job, after=now),
             )
         return max(done, 1)
+
+    async def _renew_lease(self, job: Daily[D], fence: int) -> None:
+        while True:
+            await asyncio.sleep(self._lease.total_seconds() / 3)
+            try:
+                async with self._db.connection() as conn:
+                    await conn.execute(
+                        "UPDATE job_runs SET lease_until = $3 WHERE job = $1 AND fence = $2",
+                        job.name,
+                        fence,
+                        self._clock.now() + self._lease,
+                    )
+            except Exception as error:  # noqa: BLE001 - the next try may be in time
+                log.warning("lease.not_renewed", job=job.name, error=repr(error))
 
 
 def _next_run(job: Daily[D], *, after: datetime) -> datetime:

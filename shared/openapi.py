@@ -184,6 +184,9 @@ def _responses(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
             "description": codes,
             "content": {"application/problem+json": {"schema": schema}},
         }
+    if endpoint.webhook:
+        described = "What cannot be taken, said as the caller understands it."
+        responses["default"] = {"description": described, "content": {"*/*": {}}}
     return responses
 
 

@@ -13,7 +13,7 @@ from shared.calendar import CHINA
 
 Doc = dict[str, Any]
 
-READ: Final = ("alipay", "wechatpay", "bankcard", "jst", "sms", "wechat")
+READ: Final = ("alipay", "wechatpay", "bankcard", "payout", "jst", "sms", "wechat")
 """The simulators whose books are compared with ours."""
 
 
@@ -26,6 +26,7 @@ class Books:
     ``refunds``: rail, number (our refund number), trade_no, amount_fen; succeeded ones only.
     ``mandates``: rail, number (the rail's), alive, ended_at.
     ``prenotices``: contract (the rail's mandate number), day, amount_fen.
+    ``payouts``: number (ours), amount_fen; those that reached the beneficiary only.
     ``orders``: number (our shipment number), order_no, status, sent_at.
     ``messages``: provider, id (the provider's), out_id (ours, where it keeps one), same
     (equal for messages that say the same to the same person), at.
@@ -36,6 +37,7 @@ class Books:
     refunds: Sequence[Doc] = field(default=())
     mandates: Sequence[Doc] = field(default=())
     prenotices: Sequence[Doc] = field(default=())
+    payouts: Sequence[Doc] = field(default=())
     orders: Sequence[Doc] = field(default=())
     messages: Sequence[Doc] = field(default=())
 
@@ -51,7 +53,7 @@ async def read_books(running: RunningPlatform) -> Books:
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         now = await _now(session, running)
-        alipay, wechatpay, bankcard, jst, sms, wechat = await asyncio.gather(
+        alipay, wechatpay, bankcard, payout, jst, sms, wechat = await asyncio.gather(
             *(_book(session, running, name) for name in READ)
         )
     return Books(
@@ -70,6 +72,11 @@ async def read_books(running: RunningPlatform) -> Books:
         prenotices=[
             {"contract": row["contract_id"], "day": row["day"], "amount_fen": row["amount_fen"]}
             for row in wechatpay.get("prenotices", [])
+        ],
+        payouts=[
+            {"number": row["no"], "amount_fen": row["amount_fen"]}
+            for row in payout.get("transfers", [])
+            if row["status"] == "SUCCESS"
         ],
         orders=_orders(jst),
         messages=[*_sms(sms), *_wechat_messages(wechat), *_alipay_messages(alipay)],

@@ -74,6 +74,26 @@ async def payouts_are_booked(scene: Scene) -> Finding:
     )
 
 
+async def payouts_arrived(scene: Scene) -> Finding:
+    """Each payout called succeeded is one transfer of the channel, and back."""
+    return await compare(
+        scene,
+        "succeeded payouts = the channel's transfers",
+        """
+        SELECT coalesce(p.payout_id::text, c.number) AS id,
+               CASE WHEN p.payout_id IS NULL THEN 'paid by the channel, not by us'
+                    WHEN c.number IS NULL THEN 'unknown to the channel'
+                    WHEN c.amount_fen <> p.amount_fen THEN
+                         p.amount_fen || ' fen here, ' || c.amount_fen || ' at the channel'
+               END AS what
+          FROM (SELECT * FROM wallet.payouts WHERE state = 'succeeded') p
+          FULL JOIN jsonb_to_recordset($1) AS c (number text, amount_fen bigint)
+            ON c.number = replace(p.payout_id::text, '-', '')
+        """,
+        scene.books.payouts,
+    )
+
+
 async def statements_are_transfers(scene: Scene) -> Finding:
     """Each day's statement changes what is payable by exactly its transfers, and has them all."""
     return await compare(
@@ -129,6 +149,7 @@ CHECKS = (
     supervised_is_what_came_and_went,
     every_account_has_its_side,
     payouts_are_booked,
+    payouts_arrived,
     statements_are_transfers,
     advances_are_covered,
 )

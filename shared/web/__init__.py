@@ -15,6 +15,7 @@ from shared.web.models import (
     Text,
     View,
     make_cursor,
+    named,
     read_cursor,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "Text",
     "View",
     "make_cursor",
+    "named",
     "read_cursor",
 ]

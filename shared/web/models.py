@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     StringConstraints,
     TypeAdapter,
     ValidationError,
@@ -44,6 +45,17 @@ class CursorInvalid(Malformed):
     """The cursor is not one that this endpoint gave out."""
 
     code = "cursor-invalid"
+
+
+def named(*fields: str, only_one: bool = False) -> ConfigDict:
+    """Say in a body's schema that one of optional *fields* is named, or even only one."""
+    choices: list[JsonValue] = []
+    for field in fields:
+        shapes: dict[str, JsonValue] = {field: {"not": {"type": "null"}}}
+        if only_one:
+            shapes |= {other: {"type": "null"} for other in fields if other != field}
+        choices.append({"required": [field], "properties": shapes})
+    return ConfigDict(json_schema_extra={"anyOf": choices})
 
 
 class Body(BaseModel):

@@ -89,6 +89,7 @@ def books() -> dict[str, dict[str, list[Doc]]]:
             "prenotices": [prenotice | {"day": told_on.isoformat()}],
         },
         "bankcard": {"captures": []},
+        "payout": {"transfers": []},
         "jst": {"orders": [order | {"sent_at": (NOW - timedelta(days=30)).isoformat()}]},
         "sms": {"messages": messages["sms"]},
         "wechat": {"messages": messages["wechat"]},

@@ -9,6 +9,13 @@ from tests.audit.state import MERCHANT
 PAYOUT: Final = derived_id("audit", "payout")
 STATEMENT: Final = derived_id("audit", "statement")
 
+_PAID_OUT: Final = (
+    "INSERT INTO wallet.payouts (merchant_id, payout_id, beneficiary, account, "
+    "account_ref, amount_fen, day, state, created_at, ended_at) "
+    f"VALUES ('{MERCHANT}', '{PAYOUT}', 'merchant', 'merchant:payable', 'acct_x', 5, "
+    "'2027-03-01', 'succeeded', now(), now())"
+)
+
 MERCHANTS: Final[tuple[tuple[str, str | UUID, str], ...]] = (
     (
         "supervised account = reconciled days + deposits - payouts",
@@ -29,12 +36,12 @@ MERCHANTS: Final[tuple[tuple[str, str | UUID, str], ...]] = (
     (
         "payouts = wallet transfers of payouts",
         PAYOUT,
-        (
-            "INSERT INTO wallet.payouts (merchant_id, payout_id, beneficiary, account, "
-            "account_ref, amount_fen, day, state, created_at, ended_at) "
-            f"VALUES ('{MERCHANT}', '{PAYOUT}', 'merchant', 'merchant:payable', 'acct_x', 5, "
-            "'2027-03-01', 'succeeded', now(), now())"
-        ),
+        _PAID_OUT,
+    ),
+    (
+        "succeeded payouts = the channel's transfers",
+        PAYOUT,
+        _PAID_OUT,
     ),
     (
         "statements = their transfers",

@@ -10,6 +10,7 @@ from deploy.audit.books import read_books
 from deploy.sandbox.alipay import AlipaySandbox
 from deploy.sandbox.aliyun_sms import AliyunSms
 from deploy.sandbox.card_aggregator import CardSandbox
+from deploy.sandbox.institutions import PayoutChannel
 from deploy.sandbox.jushuitan import Jushuitan
 from deploy.sandbox.keys import make
 from deploy.sandbox.kit import Options, Sandbox
@@ -77,11 +78,13 @@ async def test_the_real_simulators_are_read(platform: Platform, tmp_path: Path):
     options = Options(now=START)
     alipay = AlipaySandbox(replace(options, keys=tmp_path))
     pay = WechatPaySandbox(replace(options, keys=tmp_path))
+    payout = PayoutChannel(options)
     sms, wechat, jst = AliyunSms(options), WeChatMessages(options), Jushuitan(options)
     simulators: dict[str, Sandbox] = {
         "alipay": alipay,
         "wechatpay": pay,
         "bankcard": CardSandbox(replace(options, keys=tmp_path)),
+        "payout": payout,
         "sms": sms,
         "wechat": wechat,
         "jst": jst,
@@ -90,6 +93,9 @@ async def test_the_real_simulators_are_read(platform: Platform, tmp_path: Path):
     sms._accept("B1", "13800000000", "s", "SMS_1", {}, "ours")
     body = {"touser": "openid", "template_id": "t", "lang": "zh_CN", "data": {}}
     wechat._accept(body | {"miniprogram_state": "formal", "data": {"thing1": {"value": "v"}}}, None)
+    paid = {"transfer_no": "T1", "payee_account": "acct_1", "amount_fen": 700}
+    payout._order(paid, "transfers", "pay", "transfer_no")
+    await payout._succeed({"path": "transfers", "no": "T1"})
     jst._new_order({"so_id": "YFORDER", "shop_id": 1})
 
     async with AsyncExitStack() as stack:
@@ -114,6 +120,7 @@ async def test_the_real_simulators_are_read(platform: Platform, tmp_path: Path):
     ]
     assert books.mandates[0]["ended_at"] == "2026-03-02T10:00:00+08:00"
     assert books.prenotices == [{"contract": contract, "day": "2026-03-02", "amount_fen": 1000}]
+    assert books.payouts == [{"number": "T1", "amount_fen": 700}]
     assert [(one["number"], one["sent_at"]) for one in books.orders] == [("YFORDER", None)]
     assert [(one["provider"], one["id"], one["out_id"]) for one in books.messages] == [
         ("sms", "B1", "ours"),

@@ -168,6 +168,13 @@ MONEY = [
         _at("wallet.ledgers", "agreement_id", A, "captured_fen = captured_fen - 1"),
     ),
     *(Planted(*row) for row in (*WALLET, *MERCHANTS, *BILLS)),
+    Planted(
+        "succeeded payouts = the channel's transfers",
+        "T1",
+        spoil=lambda shown: shown["payout"]["transfers"].append(
+            {"no": "T1", "amount_fen": 5, "status": "SUCCESS"}
+        ),
+    ),
 ]
 PARCELS = [
     Planted(HOLDS, hold(A, 1), f"DELETE FROM fulfillment.shipments WHERE hold_id = '{hold(A, 1)}'"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from shared.clock import TestClock
+from shared.clock import SystemClock, TestClock
 from shared.db import Database
 from shared.jobs import Daily, Due, Runner
 from tests.support.waiting import until
@@ -155,6 +155,46 @@ async def test_a_daily_job_whose_process_died_is_taken_over_after_its_lease(wall
         shop.clock.set(due + timedelta(minutes=10))
         runner.ring()
         await until(lambda: len(shop.done) == 1)
+
+
+async def test_a_long_daily_job_keeps_its_lease(wallet_db):
+    begun: list[datetime] = []
+    enough = asyncio.Event()
+
+    async def sweep_slowly(clock: SystemClock) -> int:
+        begun.append(clock.now())
+        await enough.wait()
+        return 0
+
+    async def renewed() -> bool:
+        async with wallet_db.connection() as conn:
+            lease_until: datetime = await conn.fetchval("SELECT lease_until FROM job_runs")
+        return lease_until > begun[0] + timedelta(seconds=1)
+
+    clock = SystemClock()
+    async with wallet_db.transaction() as conn:
+        await conn.execute("INSERT INTO job_runs (job, next_at) VALUES ('slow', $1)", clock.now())
+    runners = [
+        Runner(
+            (Daily("slow", 3, 30, sweep_slowly),),
+            db=wallet_db,
+            clock=clock,
+            deps=clock,
+            pause_s=0,
+            lease=timedelta(seconds=0.3),
+        )
+        for _ in range(2)
+    ]
+    tasks = [asyncio.create_task(runner.run()) for runner in runners]
+    try:
+        await until(lambda: begun != [])
+        await until(renewed)
+        assert len(begun) == 1
+    finally:
+        enough.set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_service_without_jobs_keeps_running(wallet_db):

@@ -15,7 +15,7 @@ from services.signing.contract.events import (
     StageBundle,
 )
 from services.signing.contract.offers import NewOffer, NewOverduePenalty, OfferView
-from shared.web import Body, FenAmount, PageQuery, PositiveFen, Text, View
+from shared.web import Body, FenAmount, PageQuery, PositiveFen, Text, View, named
 
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")]
 LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
@@ -106,6 +106,8 @@ class NewPriceLine(Body):
 
 class NewPlan(Body):
     """The terms of a version; name either what a period costs or what all together cost."""
+
+    model_config = named("monthly_fen", "total_fen", only_one=True)
 
     name: Text
     species: Word

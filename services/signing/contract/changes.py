@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from services.signing.contract.api import Word
-from shared.web import Body, PositiveFen, Text, View
+from shared.web import Body, PositiveFen, Text, View, named
 
 ChargeDay = Annotated[int, Field(ge=1, le=31)]
 SHOWN_AT_LEAST_MS = 1_000
@@ -38,6 +38,8 @@ class NewAmount(Body):
 
 class NewAmendment(Body):
     """Another charge day, another amount, or both; nothing is changed without consent."""
+
+    model_config = named("charge_day", "amount")
 
     charge_day: ChargeDay | None = None
     amount: NewAmount | None = None
