@@ -51,6 +51,7 @@ class Deps:
     faceid: FaceId
     esign: ESign
     quotes: QuoteBook
+    quote_url_base: str
 
 
 @asynccontextmanager
@@ -91,6 +92,7 @@ async def open_deps(settings: SigningSettings, db: Database, clock: Clock) -> As
             db=db,
             clock=clock,
             quotes=QuoteBook(db),
+            quote_url_base=settings.quote_url_base,
             vault=_vault(settings),
             alipay=alipay,
             alipay_mandates=alipay_mandates,

@@ -29,6 +29,8 @@ class SigningSettings(ServiceSettings):
     keys_dir: Path
     public_url: str
     """Our own base URL, which providers call back."""
+    quote_url_base: str = "https://m.example.com/q/"
+    """What the address in a quote's QR code begins with; the code follows."""
     faceid_rule_id: str = "1"
     rail_products: Mapping[str, str] = {}
     """Which product new mandates of a rail are for, by rail, as JSON; the table's if not named."""

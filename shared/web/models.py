@@ -134,11 +134,16 @@ class Page(BaseModel, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """An answer that is not JSON, e.g. a PDF; *filename* makes it a download."""
+    """
+    An answer that is not JSON, e.g. a PDF; *filename* makes it a download.
+
+    *cached_s* is for how many seconds the caller, and nobody between, may keep it.
+    """
 
     content_type: str
     body: bytes
     filename: str | None = None
+    cached_s: int | None = None
 
 
 def make_cursor(sort: object, tie: object) -> str:

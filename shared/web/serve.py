@@ -168,7 +168,9 @@ async def _answer(request: web.Request, handler: Handler, route: str) -> web.Str
     except Exception:
         log.exception("request.broke", route=route)
         problem = Problem("Something went wrong on our side.")
-    return problems.respond(problem, instance=request.path, request_id=request[REQUEST_ID])
+    return problems.respond(
+        problem, instance=request.rel_url.raw_path, request_id=request[REQUEST_ID]
+    )
 
 
 def _handler(door: Door, endpoint: Endpoint) -> Handler:
@@ -332,7 +334,9 @@ async def _once(
         if problem.status >= HTTPStatus.TOO_MANY_REQUESTS:
             await _release(door, slot, claimed)
             raise
-        response = problems.respond(problem, instance=request.path, request_id=request[REQUEST_ID])
+        response = problems.respond(
+            problem, instance=request.rel_url.raw_path, request_id=request[REQUEST_ID]
+        )
     except BaseException:
         await _release(door, slot, claimed)
         raise
@@ -444,6 +448,8 @@ def _reply(endpoint: Endpoint, value: object) -> web.StreamResponse:
     if isinstance(value, Raw):
         name = value.filename
         extra = {} if name is None else {"Content-Disposition": f'attachment; filename="{name}"'}
+        if value.cached_s is not None:
+            extra["Cache-Control"] = f"private, max-age={value.cached_s}, immutable"
         return web.Response(
             status=endpoint.status,
             body=value.body,

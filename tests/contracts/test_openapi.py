@@ -236,7 +236,38 @@ async def _ids(world: World, shop: Shop, agreement: Agreement) -> dict[str, obje
         "day_id": await world.value("billing", _A_BILL_DAY),
         "ticket_id": await world.value("billing", _A_TICKET, shop.merchant_id),
         "message_id": await world.value("notify", "SELECT message_id FROM messages LIMIT 1"),
+        **await _a_quote(world, shop),
+        **await _a_treatment(world, shop),
     }
+
+
+_A_QUOTE = """
+    INSERT INTO quotes (quote_id, merchant_id, plan_id, plan_version, rail, charge_day, quoted_at)
+    VALUES (uuidv7(), $1, $2, 1, 'alipay', 15, '2027-01-20')
+    RETURNING quote_id
+"""
+_A_SHARE = """
+    INSERT INTO quote_shares (code, quote_id, merchant_id, shared_at, expires_at)
+    VALUES ('0123456789abcdef', $2, $1, '2027-01-20', '2030-01-20')
+    RETURNING code
+"""
+_A_TREATMENT = """
+    INSERT INTO procedure_prices (merchant_id, procedure, species, name, low_fen, likely_fen,
+                                  high_fen, changed_at)
+    VALUES ($1, 'spay', 'cat', '绝育手术', 1, 2, 3, now())
+    RETURNING procedure
+"""
+
+
+async def _a_quote(world: World, shop: Shop) -> dict[str, object]:
+    quote_id = await world.value("signing", _A_QUOTE, shop.merchant_id, shop.plan_id)
+    code = await world.value("signing", _A_SHARE, shop.merchant_id, quote_id)
+    return {"quote_id": quote_id, "code": code}
+
+
+async def _a_treatment(world: World, shop: Shop) -> dict[str, object]:
+    procedure = await world.value("signing", _A_TREATMENT, shop.merchant_id)
+    return {"procedure": procedure, "species": "cat"}
 
 
 async def _an_order(world: World, shop: Shop, agreement: Agreement) -> object:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from itertools import pairwise
 
 import pytest
@@ -13,28 +12,17 @@ from services.signing.contract import LegalKind, Payee, Rail
 from services.signing.contract.termination import EndReason, not_yet_due_fen, penalty
 from services.signing.domain import mandate as mandating
 from services.signing.domain.agreement import Agreement, AgreementState
-from services.signing.domain.annual_rate import annual_rate, require_below_cap
 from services.signing.domain.credit_tiers import Answer, CreditVerdict, judge, threshold_for
 from services.signing.domain.errors import (
     AmountAboveRail,
     ChargeDayNotOnRail,
-    IdNumberInvalid,
-    PhoneInvalid,
     PlanInvalid,
     RailNotForMerchant,
-    RateAboveCap,
-    TooYoung,
 )
 from services.signing.domain.evidence import Entry, first_broken, next_entry
 from services.signing.domain.mandate import Ended, Granted, Mandate, MandateState
 from services.signing.domain.merchant import Merchant, MerchantState, payee_of
 from services.signing.domain.plan import LegalType
-from services.signing.domain.resident_id import (
-    age_on,
-    normalise,
-    normalise_mobile,
-    require_adult,
-)
 from services.signing.domain.schedule import (
     FIRST_CHARGE_AFTER,
     first_due_on,
@@ -45,76 +33,6 @@ from shared.calendar import at_in_china
 from shared.ids import new_id
 from tests.support.signing_builders import NOON
 from tests.support.signing_plans import a_plan, plain
-
-TODAY = date(2026, 11, 22)
-
-
-@pytest.mark.parametrize(
-    "number", ["11010519491231002X", "110101200001010010", "110101200402290025"]
-)
-def test_valid_numbers_of_adults_pass(number):
-    require_adult(number, today=TODAY)
-
-
-@pytest.mark.parametrize(
-    "number",
-    [
-        "310101199801011234",  # wrong check digit
-        "440524188001010014",  # born in 1880
-        "11010120000101001",  # 17 characters
-        "110101209901010019",  # the future, whatever its check digit
-        "",
-    ],
-)
-def test_other_numbers_are_refused(number):
-    with pytest.raises(IdNumberInvalid):
-        require_adult(number, today=TODAY)
-
-
-def test_a_customer_is_an_adult_from_the_birthday_on():
-    require_adult("11010120081122001X", today=TODAY)
-    with pytest.raises(TooYoung):
-        require_adult("110101200811230015", today=TODAY)
-
-
-def test_who_is_born_on_29_february_ages_on_1_march():
-    born = date(2004, 2, 29)
-    assert age_on(born, date(2022, 2, 28)) == 17
-    assert age_on(born, date(2022, 3, 1)) == 18
-
-
-def test_numbers_are_written_in_many_ways():
-    assert normalise(" 11010519491231002x") == "11010519491231002X"
-    assert normalise_mobile("+86 138-0013-8000") == "13800138000"
-    with pytest.raises(PhoneInvalid):
-        normalise_mobile("01012345678")
-
-
-@pytest.mark.parametrize(
-    ("principal", "payments", "nominal", "effective"),
-    [
-        (500_000, [41_700] * 12, "0.148", "0.148"),
-        (500_000, [41_700] * 11 + [41_300], "0.000", "0.000"),
-        (600_000, [53_000] * 12, "10.896", "11.457"),
-        (600_000, [54_000] * 12, "14.452", "15.449"),
-        (420_000, [72_100] * 6, "10.214", "10.706"),
-        (570_000, [50_000] * 12, "9.577", "10.009"),
-    ],
-)
-def test_the_rate_is_the_internal_rate_of_return(principal, payments, nominal, effective):
-    rate = annual_rate(principal, payments)
-
-    assert abs(rate.nominal_percent - Decimal(nominal)) <= Decimal("0.01")
-    assert abs(rate.effective_percent - Decimal(effective)) <= Decimal("0.01")
-
-
-def test_the_cap_holds_against_the_higher_rate():
-    require_below_cap(annual_rate(500_000, [46_726] * 12), LegalType.PREPAID)
-    with pytest.raises(RateAboveCap):
-        require_below_cap(annual_rate(500_000, [47_280] * 12), LegalType.PREPAID)
-    with pytest.raises(RateAboveCap):
-        require_below_cap(annual_rate(600_000, [54_000] * 12), LegalType.INSTALMENT_SALE)
-
 
 MOMENTS = st.integers(0, 7 * 366 * 86_400).map(lambda s: NOON + timedelta(seconds=s))
 

@@ -93,7 +93,7 @@ async def own_ids(world: World) -> dict[str, str]:
                AND k.column_name LIKE '%\\_id' AND k.data_type = 'uuid'
             """
         )
-        found = {"version": "1"}
+        found = {"version": "1", **await _own_words(world)}
         for table, column in columns:
             known = await conn.fetchval(
                 f"SELECT {column} FROM {table} WHERE merchant_id = $1 LIMIT 1", world.merchant_id
@@ -101,6 +101,16 @@ async def own_ids(world: World) -> dict[str, str]:
             if known is not None:
                 found[column] = str(known)
     return found
+
+
+async def _own_words(world: World) -> dict[str, str]:
+    """Make a quote with its code and a treatment, and return the words that name them."""
+    asked = {"plan_id": world.plan_id, "plan_version": 1, "rail": "alipay", "charge_day": 15}
+    quote = await world.ok("POST", "/v1/quotes", asked)
+    share = await world.ok("POST", f"/v1/quotes/{quote['quote_id']}/share", {})
+    prices = {"name": "绝育手术", "low_fen": 1, "likely_fen": 2, "high_fen": 3}
+    await world.ok("PUT", "/v1/procedure-prices/spay/cat", prices)
+    return {"code": share["code"], "procedure": "spay", "species": "cat"}
 
 
 async def test_every_endpoint_hides_what_is_anothers(shop):

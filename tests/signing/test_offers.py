@@ -14,7 +14,7 @@ from services.signing.domain.errors import PlanInvalid
 from services.signing.domain.offer import GIVEN, Offer, Price, parts, require_offer
 from services.signing.domain.plan import LegalType, PlanVersion, require_consistent
 from shared.errors import Problem
-from tests.support.signing_plans import a_plan
+from tests.support.signing_plans import a_plan, amounts_of
 from tests.support.tables import strict, yaml_cases
 
 PRICES = yaml_cases(
@@ -34,12 +34,6 @@ OFFER_KEYS = tuple(Offer.__dataclass_fields__)
 
 def offer_of(case: dict[str, Any]) -> Offer:
     return Offer(**strict("offer", case.get("offer", {}), allowed=OFFER_KEYS))
-
-
-def amounts_of(text: str) -> list[int]:
-    """Read ``11x41700 1x41300``."""
-    pairs = [item.split("x") for item in text.split()]
-    return [int(amount) for count, amount in pairs for _ in range(int(count))]
 
 
 def named(case: dict[str, Any]) -> str:
@@ -109,20 +103,6 @@ def test_a_sale_may_ask_a_penalty_up_to_four_times_the_lpr():
     penalty = OverduePenalty(rate_ppm_per_day=328, grace_days=3, cap_per_mille=100)
 
     judge(a_plan(legal_type=LegalType.INSTALMENT_SALE, overdue_penalty=penalty))
-
-
-@pytest.mark.parametrize(
-    ("periods", "per_mille", "score"),
-    [(6, 300, 550), (6, 299, 600), (12, 200, 600), (12, 199, 650), (7, 300, 600), (6, 0, 650)],
-)
-def test_a_down_payment_lowers_the_score_that_a_sale_asks_for(periods, per_mille, score):
-    plan = a_plan(
-        legal_type=LegalType.INSTALMENT_SALE,
-        periods=periods,
-        offer=Offer(down_payment_per_mille=per_mille),
-    )
-
-    assert threshold_for(plan) == score
 
 
 @st.composite

@@ -37,3 +37,9 @@ def a_plan(**changes: Any) -> PlanVersion:
 def plain(total_fen: int, periods: int) -> list[Part]:
     """Return even periods without any offer."""
     return parts(Price(total_fen, total_fen, periods), NO_OFFER)
+
+
+def amounts_of(text: str) -> list[int]:
+    """Read ``11x41700 1x41300``."""
+    pairs = [item.split("x") for item in text.split()]
+    return [int(amount) for count, amount in pairs for _ in range(int(count))]

@@ -21,6 +21,30 @@ class PlanUnknown(NotFound):
     code = "plan-unknown"
 
 
+class QuoteUnknown(NotFound):
+    """No such quote of this merchant."""
+
+    code = "quote-unknown"
+
+
+class SharedQuoteUnknown(NotFound):
+    """No quote of this merchant is shared under this code."""
+
+    code = "shared-quote-unknown"
+
+
+class SharedQuoteExpired(NotFound):
+    """The code opened a quote once; ``expired_at`` says until when."""
+
+    code = "shared-quote-expired"
+
+
+class ProcedureUnknown(NotFound):
+    """The merchant's price list has no such procedure for this species."""
+
+    code = "procedure-unknown"
+
+
 class ApplicationUnknown(NotFound):
     """No such application of this merchant."""
 
@@ -187,6 +211,18 @@ class OverduePenaltyAboveCap(PlanInvalid):
     """Interest and overdue penalty together are above what may be asked in a year."""
 
     code = "overdue-penalty-above-cap"
+
+
+class PlanNotMedical(Rejected):
+    """The plan is not one for medical instalments."""
+
+    code = "plan-not-medical"
+
+
+class ProcedurePriceInvalid(Rejected):
+    """Low, likely and high are no prices, or do not rise."""
+
+    code = "procedure-price-invalid"
 
 
 class IdNumberInvalid(Rejected):

@@ -25,6 +25,9 @@ Source: consumer law, article 20: what is called free of interest makes the pric
 GIVEN: Final = frozenset({LineKind.DISCOUNT, LineKind.FREE_MONTH, LineKind.FIRST_MONTH_HALF})
 """What the merchant gives away: it reaches the pet wallet as bonus."""
 
+INTEREST: Final = frozenset({LineKind.INTEREST, LineKind.INTEREST_FREE})
+"""What an instalment costs beyond the cash price, and what is let off of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:

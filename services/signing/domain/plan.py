@@ -10,6 +10,7 @@ from uuid import UUID
 from services.signing.contract import OverduePenalty, StageBundle
 from services.signing.domain.errors import PlanInvalid, PlanPublishedAlready
 from services.signing.domain.offer import (
+    INTEREST,
     NO_OFFER,
     Offer,
     Part,
@@ -118,6 +119,12 @@ class PlanVersion:
     def payable_fen(self) -> int:
         """Return what the customer pays in all."""
         return sum(part.amount_fen for part in self.parts)
+
+    @property
+    def interest_fen(self) -> int:
+        """Return what paying in periods really costs, less what is free of interest."""
+        lines = [line for part in self.parts for line in part.lines]
+        return sum(line.amount_fen for line in lines if line.kind in INTEREST)
 
     @property
     def monthly_fen(self) -> int:

@@ -110,13 +110,28 @@ async def quote_plan(
         PlanUnknown, RailNotForMerchant, ChargeDayNotOnRail, AmountAboveRail, RateAboveCap:
             It could not be signed so.
     """
-    merchant = await book.merchant(merchant_id)
-    plan = await book.plan(plan_id, version, merchant_id=merchant_id)
-    payee_of(merchant, rail, offers=offers)
-    require_chargeable(rail, charge_day=charge_day, amounts_fen=plan.amounts_fen, offers=offers)
-    rate = rate_of(plan)
-    await book.add(
-        GivenQuote(quote_id, merchant_id, plan_id, version, rail, charge_day, quoted_at=now)
+    given = GivenQuote(quote_id, merchant_id, plan_id, version, rail, charge_day, quoted_at=now)
+    quote = await reckon(book, given, now=now, offers=offers)
+    await book.add(given)
+    return quote
+
+
+async def reckon(
+    book: QuoteBook, given: GivenQuote, *, now: datetime, offers: Offers = OFFERS
+) -> Quote:
+    """
+    Return what *given* comes to if it were signed within the hour from *now*.
+
+    Raises:
+        PlanUnknown, RailNotForMerchant, ChargeDayNotOnRail, AmountAboveRail, RateAboveCap:
+            It could not be signed so.
+    """
+    merchant = await book.merchant(given.merchant_id)
+    plan = await book.plan(given.plan_id, given.plan_version, merchant_id=given.merchant_id)
+    payee_of(merchant, given.rail, offers=offers)
+    require_chargeable(
+        given.rail, charge_day=given.charge_day, amounts_fen=plan.amounts_fen, offers=offers
     )
-    lines = schedule(plan.parts, charge_day=charge_day, now=now)
-    return Quote(quote_id, plan, lines, rate)
+    rate = rate_of(plan)
+    lines = schedule(plan.parts, charge_day=given.charge_day, now=now)
+    return Quote(given.quote_id, plan, lines, rate)
