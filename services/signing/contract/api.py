@@ -15,6 +15,12 @@ from services.signing.contract.events import (
     StageBundle,
 )
 from services.signing.contract.offers import NewOffer, NewOverduePenalty, OfferView
+from services.signing.contract.publication import (
+    ClauseView,
+    NewClause,
+    NewSalesText,
+    SalesTextView,
+)
 from shared.web import Body, FenAmount, PageQuery, PositiveFen, Text, View
 
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")]
@@ -128,6 +134,8 @@ class NewPlan(Body):
     gifts: LongText = ""
     offer: NewOffer = Field(default_factory=NewOffer)
     overdue_penalty: NewOverduePenalty | None = None
+    clauses: Annotated[list[NewClause], Field(max_length=60)] = Field(default_factory=list)
+    sales_copy: Annotated[list[NewSalesText], Field(max_length=30)] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
@@ -163,6 +171,8 @@ class PlanView(View):
     gifts: str
     offer: OfferView
     overdue_penalty: OverduePenalty | None
+    clauses: list[ClauseView]
+    sales_copy: list[SalesTextView]
     down_payment_fen: int
     payable_fen: int
     published_at: datetime | None
