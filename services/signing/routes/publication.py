@@ -34,23 +34,26 @@ from services.signing.usecases.examine_plan import Examined, examine_version, ov
 from shared.web import Call
 
 
-@api.post("/v1/text-checks", scope="plans:read", idempotent=False, tags=("publication",))
-async def check_one_text(call: Call[Deps], body: NewTextCheck) -> FindingsView:
+@api.post("/v1/text-findings/preview", scope="plans:read", idempotent=False, tags=("publication",))
+async def preview_text_findings(
+    call: Call[Deps],  # noqa: ARG001 - the table wants a call
+    body: NewTextCheck,
+) -> FindingsView:
     """Examine a text without keeping it."""
     kind = None if body.plan_kind is None else PlanKind(body.plan_kind)
     passage = Passage("#/text", Place(body.place), body.text)
-    found = check_text(passage, about=call.tenant_id, kind=kind)
+    found = check_text(passage, kind=kind)
     return _shown([Examined(one, None) for one in found])
 
 
 @api.post(
-    "/v1/plan-checks",
+    "/v1/plan-findings/preview",
     scope="plans:read",
     idempotent=False,
     tags=("publication",),
     problems=OFFER_PROBLEMS,
 )
-async def check_draft(call: Call[Deps], body: NewPlan) -> FindingsView:
+async def preview_plan_findings(call: Call[Deps], body: NewPlan) -> FindingsView:
     """Examine a draft without keeping it; a dear or inflated one is a finding here."""
     plan = draft_of(body, merchant_id=call.tenant_id, plan_id=call.tenant_id)
     require_offer(plan.price, plan.offer)
@@ -85,7 +88,7 @@ async def list_findings(call: Call[Deps], plan_id: UUID, version: int) -> Findin
         OperatorNeeded,
     ),
 )
-async def override(
+async def post_override(
     call: Call[Deps], plan_id: UUID, version: int, body: NewOverride
 ) -> FindingsView:
     """Let a finding of a draft pass, with a reason (compliance officer, operator's key)."""
