@@ -218,6 +218,7 @@ async def test_rules_and_standard_scripts_are_listed(shop):
     [
         {"clauses": [{"title": "x"}]},
         {"clauses": [{"text": "x"}] * 61},
+        {"clauses": [{"text": "x" * 2000}] * 10, "sales_copy": [{"kind": "page", "text": "y"}]},
         {"sales_copy": [{"kind": "radio", "text": "x"}]},
         {"sales_copy": [{"kind": "poster", "text": "x" * 2001}]},
     ],

@@ -1,7 +1,7 @@
 """Bodies and answers of signing's HTTP interface."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
@@ -25,6 +25,8 @@ from shared.web import Body, FenAmount, PageQuery, PositiveFen, Text, View
 
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")]
 LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+WRITTEN_MAX: Final = 20_000
+"""Characters of clauses and sales copy together; examining them takes a fifth of a second."""
 ShownMs = Annotated[int, Field(ge=0, le=86_400_000)]
 
 
@@ -141,6 +143,13 @@ class NewPlan(Body):
     def _one_amount(self) -> Self:
         if (self.monthly_fen is None) == (self.total_fen is None):
             raise ValueError("Name one of monthly_fen and total_fen.")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        written = sum(len(one.text) for one in (*self.clauses, *self.sales_copy))
+        if written > WRITTEN_MAX:
+            raise ValueError(f"Clauses and sales copy are longer than {WRITTEN_MAX} characters.")
         return self
 
     @property
