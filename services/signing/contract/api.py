@@ -147,7 +147,8 @@ class NewPlan(Body):
 
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:
-        written = sum(len(one.text) for one in (*self.clauses, *self.sales_copy))
+        texts = [*(one.text for one in self.clauses), *(one.text for one in self.sales_copy)]
+        written = sum(map(len, texts))
         if written > WRITTEN_MAX:
             raise ValueError(f"Clauses and sales copy are longer than {WRITTEN_MAX} characters.")
         return self
