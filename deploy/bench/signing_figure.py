@@ -150,5 +150,8 @@ _PLAN: Final = {
         {"stage": "kitten", "items": [{"sku": "FOOD-K", "quantity": 2, "name": "幼猫粮"}]},
         {"stage": "adult", "items": [{"sku": "FOOD-A", "quantity": 2, "name": "成猫粮"}]},
     ],
-    "price_card": [{"name": "幼猫粮", "list_price_fen": 9000, "deal_price_fen": 7500}],
+    "price_card": [
+        {"name": "幼猫粮", "list_price_fen": 9000, "deal_price_fen": 7500},
+        {"name": "成猫粮", "list_price_fen": 9000, "deal_price_fen": 7500},
+    ],
 }

@@ -92,7 +92,20 @@ class Plan:
                 }
                 for stage, skus in self.bundles.items()
             ],
+            "price_card": self.price_card(),
         }
+
+    def price_card(self) -> list[Doc]:
+        """Return what each item costs, in the shop as in the plan: its share of the parcel."""
+        goods = {good.sku: good for good in GOODS}
+        lines: dict[str, Doc] = {}
+        for skus in self.bundles.values():
+            parcel_fen = sum(goods[sku].cost_fen for sku in skus)
+            for sku in skus:
+                fen = goods[sku].cost_fen * self.bundle_fen // parcel_fen
+                line = {"name": goods[sku].name, "list_price_fen": fen, "deal_price_fen": fen}
+                lines.setdefault(sku, line)
+        return list(lines.values())
 
 
 MERCHANTS: Final = (

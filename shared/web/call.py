@@ -47,11 +47,16 @@ class ScopeMissing(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose key it is; ``tenant_id`` is None for the operator, ``*`` is every scope."""
+    """
+    Whose key it is, and for whom it acts; ``*`` is every scope.
+
+    ``tenant_id`` is None for the operator unless it named a tenant; ``is_operator`` stays.
+    """
 
     tenant_id: UUID | None
     key_id: str
     scopes: frozenset[str]
+    is_operator: bool = False
 
     def require(self, scope: str) -> None:
         """Raise ScopeMissing unless the key may do *scope*."""

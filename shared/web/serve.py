@@ -258,7 +258,7 @@ async def _caller(door: Door, endpoint: Endpoint, request: web.Request) -> Calle
     key.require(secret, now=now)
     _take(door.buckets.of(key_id), request)
     tenant_id = _tenant(key.tenant_id, request.headers.get("Tenant-Id"))
-    caller = Caller(tenant_id=tenant_id, key_id=key_id, scopes=key.scopes)
+    caller = Caller(tenant_id, key_id, key.scopes, is_operator=key.tenant_id is None)
     caller.require(endpoint.scope)
     return caller
 

@@ -143,8 +143,10 @@ class World:
         *,
         key: str | None = None,
         idempotency_key: str = "",
+        tenant: UUID | None = None,
     ) -> Answer:
         headers = {"Authorization": f"Bearer {key or self.shop}"}
+        headers |= {} if tenant is None else {"Tenant-Id": str(tenant)}
         if method == "POST":
             headers["Idempotency-Key"] = idempotency_key or new_id().hex
         async with self.client.request(method, path, json=body, headers=headers) as answer:

@@ -1,7 +1,7 @@
 """Bodies and answers of signing's HTTP interface."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
@@ -15,10 +15,18 @@ from services.signing.contract.events import (
     StageBundle,
 )
 from services.signing.contract.offers import NewOffer, NewOverduePenalty, OfferView
+from services.signing.contract.publication import (
+    ClauseView,
+    NewClause,
+    NewSalesText,
+    SalesTextView,
+)
 from shared.web import Body, FenAmount, PageQuery, PositiveFen, Text, View, named
 
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")]
 LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+WRITTEN_MAX: Final = 20_000
+"""Characters of clauses and sales copy together; examining them takes a fifth of a second."""
 ShownMs = Annotated[int, Field(ge=0, le=86_400_000)]
 
 
@@ -130,11 +138,21 @@ class NewPlan(Body):
     gifts: LongText = ""
     offer: NewOffer = Field(default_factory=NewOffer)
     overdue_penalty: NewOverduePenalty | None = None
+    clauses: Annotated[list[NewClause], Field(max_length=60)] = Field(default_factory=list)
+    sales_copy: Annotated[list[NewSalesText], Field(max_length=30)] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_amount(self) -> Self:
         if (self.monthly_fen is None) == (self.total_fen is None):
             raise ValueError("Name one of monthly_fen and total_fen.")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        texts = [*(one.text for one in self.clauses), *(one.text for one in self.sales_copy)]
+        written = sum(map(len, texts))
+        if written > WRITTEN_MAX:
+            raise ValueError(f"Clauses and sales copy are longer than {WRITTEN_MAX} characters.")
         return self
 
     @property
@@ -165,6 +183,8 @@ class PlanView(View):
     gifts: str
     offer: OfferView
     overdue_penalty: OverduePenalty | None
+    clauses: list[ClauseView]
+    sales_copy: list[SalesTextView]
     down_payment_fen: int
     payable_fen: int
     published_at: datetime | None

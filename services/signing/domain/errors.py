@@ -1,6 +1,6 @@
 """The ways signing says no."""
 
-from shared.errors import Conflict, NotFound, Rejected, TryLater, Unauthentic
+from shared.errors import Conflict, Forbidden, NotFound, Rejected, TryLater, Unauthentic
 
 
 class MerchantUnknown(NotFound):
@@ -97,6 +97,36 @@ class PlanPublishedAlready(Conflict):
     """A published version never changes; make a new one."""
 
     code = "plan-version-published"
+
+
+class PublicationBlocked(Conflict):
+    """The plan says what may not be published; ``findings`` names each with a safe wording."""
+
+    code = "publication-blocked"
+
+
+class FindingUnknown(NotFound):
+    """This version has no such finding."""
+
+    code = "finding-unknown"
+
+
+class FindingFirm(Conflict):
+    """No reason makes this finding lawful; the plan must be changed."""
+
+    code = "finding-firm"
+
+
+class FindingOverridden(Conflict):
+    """The finding was overridden before, with another reason."""
+
+    code = "finding-overridden"
+
+
+class OperatorNeeded(Forbidden):
+    """Only the platform's compliance officer may do this, not a merchant."""
+
+    code = "operator-needed"
 
 
 class StepNotNext(Conflict):

@@ -58,6 +58,22 @@ class PriceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Clause:
+    """One clause that the merchant adds to the agreement; a title may be empty."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SalesText:
+    """What the merchant says of a plan where it sells: a poster, a script, a page."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlanVersion:
     """
     The terms of a plan as they were at publication.
@@ -89,6 +105,8 @@ class PlanVersion:
     published_at: datetime | None = None
     offer: Offer = NO_OFFER
     overdue_penalty: OverduePenalty | None = None
+    clauses: Sequence[Clause] = ()
+    sales_copy: Sequence[SalesText] = ()
 
     @property
     def price(self) -> Price:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from services.signing.contract import OverduePenalty, Payee, StageBundle
+from services.signing.contract import Payee
 from services.signing.contract.api import (
     CustomerView,
     Decision,
@@ -22,28 +22,18 @@ from services.signing.domain.errors import (
     AmountAboveRail,
     ChargeDayNotOnRail,
     CustomerUnknown,
-    DiscountTooLarge,
-    DownPaymentTooLarge,
-    FirstMonthNotFree,
-    FreeMonthsInvalid,
-    InterestFreeInvalid,
     MerchantDecided,
     MerchantNotApproved,
     MerchantUnknown,
-    OfferInvalid,
-    OffersCollide,
-    OverduePenaltyAboveCap,
-    OverduePenaltyForbidden,
     PhoneInvalid,
-    PlanInvalid,
     PlanPublishedAlready,
     PlanUnknown,
+    PublicationBlocked,
     RailNotForMerchant,
     RateAboveCap,
 )
 from services.signing.domain.merchant import Merchant, MerchantState, Store
-from services.signing.domain.offer import Offer
-from services.signing.domain.plan import LegalType, PlanKind, PlanVersion, PriceLine, VersionState
+from services.signing.routes.drafts import DRAFT_PROBLEMS, draft_of, known_version
 from services.signing.routes.table import actor, api
 from services.signing.store import merchants, plans
 from services.signing.usecases.open_merchant import decide_merchant, open_store, submit_merchant
@@ -51,20 +41,6 @@ from services.signing.usecases.publish_plan import draft_plan, publish_plan, quo
 from services.signing.usecases.show import change_contact, show_person
 from shared.sealing import mask_id_number, mask_mobile, mask_name
 from shared.web import Call, Page, PageQuery
-
-_DRAFT_PROBLEMS = (
-    PlanInvalid,
-    RateAboveCap,
-    OfferInvalid,
-    DownPaymentTooLarge,
-    FreeMonthsInvalid,
-    InterestFreeInvalid,
-    OffersCollide,
-    DiscountTooLarge,
-    FirstMonthNotFree,
-    OverduePenaltyForbidden,
-    OverduePenaltyAboveCap,
-)
 
 
 @api.post(
@@ -159,11 +135,11 @@ async def post_store(call: Call[Deps], body: NewStore) -> StoreView:
     scope="plans:write",
     status=201,
     tags=("plans",),
-    problems=_DRAFT_PROBLEMS,
+    problems=DRAFT_PROBLEMS,
 )
 async def post_plan(call: Call[Deps], body: NewPlan) -> PlanView:
     """Draft a new plan, as version 1."""
-    draft = _draft(body, merchant_id=call.tenant_id, plan_id=call.new_id("plan"))
+    draft = draft_of(body, merchant_id=call.tenant_id, plan_id=call.new_id("plan"))
     async with call.deps.db.transaction() as conn:
         await merchants.read(conn, call.tenant_id)
         plan = await draft_plan(conn, draft, new_plan=True, now=call.deps.clock.now())
@@ -194,11 +170,11 @@ async def list_plans(call: Call[Deps], query: PageQuery) -> Page[PlanView]:
     scope="plans:write",
     status=201,
     tags=("plans",),
-    problems=(PlanUnknown, *_DRAFT_PROBLEMS),
+    problems=(PlanUnknown, *DRAFT_PROBLEMS),
 )
 async def post_version(call: Call[Deps], plan_id: UUID, body: NewPlan) -> PlanView:
     """Draft the next version of a plan."""
-    draft = _draft(body, merchant_id=call.tenant_id, plan_id=plan_id)
+    draft = draft_of(body, merchant_id=call.tenant_id, plan_id=plan_id)
     async with call.deps.db.transaction() as conn:
         plan = await draft_plan(conn, draft, new_plan=False, now=call.deps.clock.now())
     return PlanView.model_validate(plan)
@@ -213,7 +189,9 @@ async def post_version(call: Call[Deps], plan_id: UUID, body: NewPlan) -> PlanVi
 async def get_version(call: Call[Deps], plan_id: UUID, version: int) -> PlanView:
     """Show one version of a plan."""
     async with call.deps.db.connection() as conn:
-        plan = await plans.read_version(conn, plan_id, _small(version), merchant_id=call.tenant_id)
+        plan = await plans.read_version(
+            conn, plan_id, known_version(version), merchant_id=call.tenant_id
+        )
     return PlanView.model_validate(plan)
 
 
@@ -221,7 +199,7 @@ async def get_version(call: Call[Deps], plan_id: UUID, version: int) -> PlanView
     "/v1/plans/{plan_id}/versions/{version}/publication",
     scope="plans:write",
     tags=("plans",),
-    problems=(PlanUnknown, PlanPublishedAlready, MerchantNotApproved),
+    problems=(PlanUnknown, PlanPublishedAlready, MerchantNotApproved, PublicationBlocked),
 )
 async def publish(call: Call[Deps], plan_id: UUID, version: int) -> PlanView:
     """Publish a version; it never changes afterwards."""
@@ -229,7 +207,7 @@ async def publish(call: Call[Deps], plan_id: UUID, version: int) -> PlanView:
         plan = await publish_plan(
             conn,
             plan_id,
-            _small(version),
+            known_version(version),
             merchant_id=call.tenant_id,
             now=call.deps.clock.now(),
         )
@@ -250,7 +228,7 @@ async def post_quote(call: Call[Deps], body: NewQuote) -> QuoteView:
         call.new_id("quote"),
         merchant_id=call.tenant_id,
         plan_id=body.plan_id,
-        version=_small(body.plan_version),
+        version=known_version(body.plan_version),
         rail=body.rail,
         charge_day=body.charge_day,
         now=call.deps.clock.now(),
@@ -333,41 +311,3 @@ def _see(call: Call[Deps], merchant_id: UUID) -> None:
     """Another merchant is as good as unknown."""
     if call.caller.tenant_id not in {None, merchant_id}:
         raise MerchantUnknown("No such merchant.", merchant_id=merchant_id)
-
-
-def _small(version: int) -> int:
-    """Versions are small numbers; anything else is unknown, not an overflow."""
-    if not 0 < version < 2**31:
-        raise PlanUnknown("No such version of a plan.", version=version)
-    return version
-
-
-def _draft(body: NewPlan, *, merchant_id: UUID, plan_id: UUID) -> PlanVersion:
-    return PlanVersion(
-        plan_id=plan_id,
-        version=1,
-        merchant_id=merchant_id,
-        state=VersionState.DRAFT,
-        name=body.name,
-        species=body.species,
-        kind=PlanKind(body.kind),
-        legal_type=LegalType(body.legal_type),
-        periods=body.periods,
-        total_fen=body.sum_fen,
-        cash_price_fen=body.cash_price_fen or body.sum_fen,
-        auto_ship=body.auto_ship,
-        bundle_fen=body.bundle_fen,
-        bundles=[StageBundle.model_validate(bundle.model_dump()) for bundle in body.bundles],
-        price_card=[PriceLine(**line.model_dump()) for line in body.price_card],
-        credit_floor=body.credit_floor,
-        use_of_money=body.use_of_money,
-        gifts=body.gifts,
-        offer=Offer(**body.offer.model_dump()),
-        overdue_penalty=_penalty(body),
-    )
-
-
-def _penalty(body: NewPlan) -> OverduePenalty | None:
-    if body.overdue_penalty is None:
-        return None
-    return OverduePenalty.model_validate(body.overdue_penalty.model_dump())

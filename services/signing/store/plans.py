@@ -6,7 +6,15 @@ from uuid import UUID
 from services.signing.contract import OverduePenalty, StageBundle
 from services.signing.domain.errors import PlanUnknown
 from services.signing.domain.offer import Offer
-from services.signing.domain.plan import LegalType, PlanKind, PlanVersion, PriceLine, VersionState
+from services.signing.domain.plan import (
+    Clause,
+    LegalType,
+    PlanKind,
+    PlanVersion,
+    PriceLine,
+    SalesText,
+    VersionState,
+)
 from shared.db import Connection, Row
 
 
@@ -46,9 +54,10 @@ async def add_version(conn: Connection, plan: PlanVersion) -> None:
         """
         INSERT INTO plan_versions (plan_id, version, merchant_id, state, name, species, kind,
                legal_type, periods, total_fen, cash_price_fen, auto_ship, bundle_fen, bundles,
-               price_card, credit_floor, use_of_money, gifts, offer, overdue_penalty)
+               price_card, credit_floor, use_of_money, gifts, offer, overdue_penalty, clauses,
+               sales_copy)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                $19, $20)
+                $19, $20, $21, $22)
         """,
         plan.plan_id,
         plan.version,
@@ -70,6 +79,8 @@ async def add_version(conn: Connection, plan: PlanVersion) -> None:
         plan.gifts,
         plan.offer,
         None if plan.overdue_penalty is None else plan.overdue_penalty.model_dump(),
+        plan.clauses,
+        plan.sales_copy,
     )
 
 
@@ -155,6 +166,8 @@ def _version(row: Row) -> PlanVersion:
             "bundles": [StageBundle.model_validate(bundle) for bundle in row["bundles"]],
             "price_card": [PriceLine(**line) for line in row["price_card"]],
             "offer": Offer(**row["offer"]),
+            "clauses": [Clause(**clause) for clause in row["clauses"]],
+            "sales_copy": [SalesText(**text) for text in row["sales_copy"]],
             "overdue_penalty": None if penalty is None else OverduePenalty.model_validate(penalty),
         }
     )

@@ -14,8 +14,9 @@ from services.signing.domain.plan import (
     require_consistent,
     require_draft,
 )
+from services.signing.domain.publication_check import check_plan, require_publishable
 from services.signing.domain.schedule import OFFERS, Offers, require_chargeable, schedule
-from services.signing.store import merchants, plans
+from services.signing.store import finding_overrides, merchants, plans
 from services.signing.store.quotes import GivenQuote, QuoteBook
 from shared import outbox
 from shared.db import Connection
@@ -64,12 +65,15 @@ async def publish_plan(
 
     Raises:
         MerchantNotApproved, PlanUnknown, PlanPublishedAlready: It cannot be published.
+        PublicationBlocked: A rule is against it, and no officer has overridden the finding.
     """
     require_approved(await merchants.read(conn, merchant_id))
     await plans.lock(conn, plan_id, merchant_id=merchant_id)
     plan = await plans.read_version(conn, plan_id, version, merchant_id=merchant_id)
     require_draft(plan)
     require_consistent(plan)
+    overrides = await finding_overrides.of(conn, plan_id, version)
+    require_publishable(check_plan(plan), overridden=[one.finding_id for one in overrides])
     await plans.publish(conn, plan, now=now)
     await outbox.add(
         conn,
