@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, Self, TypeVar
 
@@ -122,10 +122,14 @@ class Page(BaseModel, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """An answer that is not JSON, e.g. a PDF; *filename* makes it a download."""
+    """
+    An answer that is not JSON, e.g. a PDF; *filename* makes it a download.
+
+    A *body* in pieces is sent as it comes; an error in its midst cuts the connection.
+    """
 
     content_type: str
-    body: bytes
+    body: bytes | AsyncIterable[bytes]
     filename: str | None = None
 
 
