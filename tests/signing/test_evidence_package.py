@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from typer.testing import CliRunner
 
@@ -20,6 +21,7 @@ from deploy.sandbox import keys
 from deploy.verify_evidence import check, told
 from services.signing.domain.errors import EvidenceKeyMissing
 from services.signing.gateways.time_stamper import Stamped
+from services.signing.store import evidence_package as records
 from services.signing.usecases import export_evidence as exporting
 from services.signing.usecases.export_evidence import export_evidence
 from services.signing.usecases.take_stamps import take_stamps
@@ -28,6 +30,7 @@ from shared.ids import new_id
 from tests.support.signing_builders import NOON, World
 
 SAMPLES = 160
+MIGRATION = Path(records.__file__).parent / "migrations" / "0010_evidence_package.sql"
 
 
 async def fetch(shop: World, agreement: dict[str, Any]) -> bytes:
@@ -60,9 +63,15 @@ def public(keys_dir: Path) -> Path:
     return keys_dir / "evidence.pub.pem"
 
 
+def signing_key(keys_dir: Path) -> Ed25519PrivateKey:
+    key = load_pem_private_key((keys_dir / "evidence.pem").read_bytes(), password=None)
+    assert isinstance(key, Ed25519PrivateKey)
+    return key
+
+
 def resigned(archive: bytes, keys_dir: Path, **changed: bytes) -> bytes:
     """Return *archive* with other contents, signed by the platform itself; ``x__y`` is x.y."""
-    key = load_pem_private_key((keys_dir / "evidence.pem").read_bytes(), password=None)
+    key = signing_key(keys_dir)
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         contents = {name: opened.read(name) for name in opened.namelist()}
     manifest = json.loads(contents.pop("manifest.json"))
@@ -119,7 +128,7 @@ async def test_a_change_of_any_byte_is_found(shop, saved, public, keys_dir):
     agreement = await shop.agreement()
     await shop.settle()
     archive = await fetch(shop, agreement)
-    key = load_pem_private_key((keys_dir / "evidence.pem").read_bytes(), password=None)
+    key = signing_key(keys_dir)
     places = set(range(0, len(archive), len(archive) // SAMPLES))
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         for info in opened.infolist():
@@ -324,6 +333,35 @@ async def test_without_a_key_there_is_no_archive(shop):
             actor="test",
             request_id="r",
         )
+
+
+async def test_what_comes_after_the_stamp_does_not_break_it(shop, saved, public):
+    agreement = await shop.agreement()
+    before = check(saved(await fetch(shop, agreement)), public)
+    await shop.ok("POST", f"/v1/agreements/{agreement['agreement_id']}/cancellation")
+    await shop.pass_time(minutes=2)
+
+    after = check(saved(await fetch(shop, agreement)), public)
+
+    assert after.checked.manifest["chain_length"] > before.checked.manifest["chain_length"]
+    assert after.findings[2] == before.findings[2]
+
+
+async def test_agreements_of_before_get_the_same_statement_from_the_migration(shop):
+    steps = [{"on": "stamp", "do": "outage"}]
+    await shop.sandbox("tsa", "PUT", "/_sandbox/faults/*", {"steps": steps})
+    await shop.agreement()
+    (fresh,) = await stamps(shop)
+    backfill = MIGRATION.read_text(encoding="utf-8").partition("gets one of today.\n")[2]
+
+    async with shop.db.transaction() as conn:
+        await conn.execute("DELETE FROM time_stamps")
+        await conn.execute(backfill.partition(";\n")[0])
+    (old,) = await stamps(shop)
+    await shop.settle()
+
+    assert old["statement"] == fresh["statement"]
+    assert [row["state"] for row in await stamps(shop)] == ["granted"]
 
 
 async def test_without_an_authority_statements_rest(shop):
