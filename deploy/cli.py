@@ -20,9 +20,9 @@ from deploy import verify_evidence as evidence
 from deploy.clock import NeverQuiet
 from deploy.explain import Story
 from deploy.running import NoPlatform, RunningPlatform
-from services.billing.contract.evidence import BundleInvalid
 from shared.api_keys import new_token
 from shared.clock import SystemClock
+from shared.evidence_bundle import BundleInvalid
 
 UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 ERROR_SHOWN: Final = 200
@@ -149,10 +149,13 @@ def audit(
 def verify_bundle(
     file: Annotated[Path, typer.Argument(help="The archive.")],
     key: Annotated[Path, typer.Option(help="The platform's public key, PEM.")],
+    tsa: Annotated[
+        Path | None, typer.Option(help="Authorities whose time stamps count, PEM.")
+    ] = None,
 ) -> None:
     """Check a bundle without the platform; fail if any byte of it was changed."""
     try:
-        typer.echo(evidence.told(evidence.check(file, key)))
+        typer.echo(evidence.told(evidence.check(file, key, tsa)))
     except (BundleInvalid, OSError) as error:
         typer.echo(f"NOT VALID: {error}", err=True)
         raise typer.Exit(1) from error

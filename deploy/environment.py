@@ -32,7 +32,7 @@ SIMULATORS: Final = (
     Simulator(
         "providers",
         "deploy.sandbox.providers",
-        ("esign", "faceid", "sms", "wechat", "jst", "kuaidi100", "payout", "factor"),
+        ("esign", "faceid", "sms", "wechat", "jst", "kuaidi100", "payout", "factor", "tsa"),
     ),
 )
 
@@ -117,7 +117,7 @@ def _common(service: str, around: Surroundings, *, port: int) -> dict[str, str]:
 
 
 def _signing(around: Surroundings) -> dict[str, str]:
-    return _urls(around, "alipay", "wechatpay", "bankcard", "esign", "faceid") | {
+    return _urls(around, "alipay", "wechatpay", "bankcard", "esign", "faceid", "tsa") | {
         "NOTIFY_PUBLIC_KEY": around.secrets.sealing_public_keys["notify"],
         "FULFILLMENT_PUBLIC_KEY": around.secrets.sealing_public_keys["fulfillment"],
     }

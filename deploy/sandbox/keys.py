@@ -4,18 +4,22 @@ Keys of every party of the sandbox, made once: ``python -m deploy.sandbox.keys D
 A file that stands already is kept, so that the command may run before each start.  Private keys
 are PKCS#8 PEM ``<party>.pem`` with the public half in ``<party>.pub.pem``; symmetric secrets and
 the public names that go with them are in ``secrets.json``.  ``evidence`` is our own Ed25519 key,
-with which bundles of evidence are signed.
+with which bundles of evidence are signed.  The time-stamping authority has a certificate
+``tsa.crt.pem`` under a root ``tsa-root.crt.pem``, whose key is thrown away.
 """
 
 import argparse
 import secrets
 import string
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import orjson
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 PARTIES: Final = (
     "alipay-app",
@@ -61,6 +65,10 @@ _RANDOM: Final = {
 }
 """Names of the random secrets and their lengths in characters."""
 
+_VALID_FROM: Final = datetime(2020, 1, 1, tzinfo=UTC)
+_VALID_UNTIL: Final = datetime(2060, 1, 1, tzinfo=UTC)
+"""The authority outlives every test clock."""
+
 
 def make(directory: Path, *, bits: int = 2048) -> None:
     """Create in *directory* what is missing there; repeats safely."""
@@ -70,6 +78,8 @@ def make(directory: Path, *, bits: int = 2048) -> None:
             _write_pair(directory, party, rsa.generate_private_key(65537, bits))
     if not (directory / "evidence.pem").exists():
         _write_pair(directory, "evidence", ed25519.Ed25519PrivateKey.generate())
+    if not (directory / "tsa.crt.pem").exists():
+        make_authority(directory, bits=bits)
     file = directory / "secrets.json"
     known = orjson.loads(file.read_bytes()) if file.exists() else {}
     fresh = {name: _token(length) for name, length in _RANDOM.items() if name not in known}
@@ -90,6 +100,61 @@ def private_pem(directory: Path, party: str) -> str:
 def public_pem(directory: Path, party: str) -> str:
     """Return the public key of *party* as PEM."""
     return (directory / f"{party}.pub.pem").read_text()
+
+
+def make_authority(directory: Path, *, bits: int = 2048) -> None:
+    """Make the time-stamping authority: its root, and its certificate for time stamps only."""
+    root_key, key = (rsa.generate_private_key(65537, bits) for _ in range(2))
+    root_name, name = _common_name("Yuefu sandbox root"), _common_name("Yuefu sandbox TSA")
+    root = (
+        _certificate(root_name, root_name, root_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(ca=True), critical=True)
+        .sign(root_key, hashes.SHA256())
+    )
+    certificate = (
+        _certificate(name, root_name, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(ca=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
+        .sign(root_key, hashes.SHA256())
+    )
+    _write_pair(directory, "tsa", key)
+    pem = serialization.Encoding.PEM
+    (directory / "tsa-root.crt.pem").write_bytes(root.public_bytes(pem))
+    (directory / "tsa.crt.pem").write_bytes(certificate.public_bytes(pem))
+
+
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: rsa.RSAPublicKey
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_VALID_FROM)
+        .not_valid_after(_VALID_UNTIL)
+    )
+
+
+def _common_name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=not ca,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _write_pair(

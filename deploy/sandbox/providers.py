@@ -1,10 +1,10 @@
 """
-The eight simulators that are no rails, in one process: one port, one clock, one book for each.
+The nine simulators that are no rails, in one process: one port, one clock, one book for each.
 
 ``python -m deploy.sandbox.providers --keys DIR --books DIR --esign-port P --faceid-port P
---sms-port P --wechat-port P --jst-port P --kuaidi100-port P --payout-port P --factor-port P`` and
-every argument of the single simulators; one without a port is not started.  Each argument may
-also come from ``SANDBOX_...``.
+--sms-port P --wechat-port P --jst-port P --kuaidi100-port P --payout-port P --factor-port P
+--tsa-port P`` and every argument of the single simulators; one without a port is not started.
+Each argument may also come from ``SANDBOX_...``.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from deploy.sandbox.institutions import Factor, PayoutChannel
 from deploy.sandbox.jushuitan import Jushuitan
 from deploy.sandbox.kit import Options, Sandbox, serve
 from deploy.sandbox.kuaidi100 import Kuaidi100
+from deploy.sandbox.tsa import Tsa
 from deploy.sandbox.wechat_messages import WeChatMessages
 
 SIMULATORS: Final[dict[str, Callable[[Options], Sandbox]]] = {
@@ -35,6 +36,7 @@ SIMULATORS: Final[dict[str, Callable[[Options], Sandbox]]] = {
     "kuaidi100": Kuaidi100,
     "payout": PayoutChannel,
     "factor": Factor,
+    "tsa": Tsa,
 }
 """By the word that names their port: ``--esign-port``."""
 
@@ -66,7 +68,7 @@ def sandboxes(arguments: Sequence[str] | None = None) -> list[Sandbox]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Eight provider simulators in one process.")
+    parser = argparse.ArgumentParser(description="Nine provider simulators in one process.")
     ports = [f"{name}-port" for name in SIMULATORS]
     for name in ("host", "keys", "books", "now", *ports, *EXTRA):
         default = os.environ.get(f"SANDBOX_{name.upper().replace('-', '_')}")

@@ -10,6 +10,8 @@ from typing import Final
 
 import aiohttp
 import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from services.signing.contract import Rail
 from services.signing.domain.schedule import Offers
@@ -18,6 +20,7 @@ from services.signing.gateways.bankcard import CardMandates
 from services.signing.gateways.esign import ESign
 from services.signing.gateways.faceid import FaceId
 from services.signing.gateways.mandate_rail import MandateRail
+from services.signing.gateways.time_stamper import Rfc3161Stamper, TimeStamper
 from services.signing.gateways.vault import Vault
 from services.signing.gateways.wechatpay import WechatMandates
 from services.signing.settings import SigningSettings
@@ -52,6 +55,10 @@ class Deps:
     esign: ESign
     quotes: QuoteBook
     quote_url_base: str
+    time_stamper: TimeStamper | None = None
+    """None: no authority is configured, and statements wait for one."""
+    evidence_key: Ed25519PrivateKey | None = None
+    """What evidence is signed with; None: none can be exported."""
 
 
 @asynccontextmanager
@@ -66,7 +73,7 @@ async def open_deps(settings: SigningSettings, db: Database, clock: Clock) -> As
     settings.require_sandbox(
         settings.alipay_gateway_url,
         settings.wechatpay_url,
-        *filter(None, [settings.bankcard_url]),
+        *filter(None, [settings.bankcard_url, settings.tsa_url]),
         settings.esign_url,
         settings.faceid_url,
     )
@@ -94,6 +101,8 @@ async def open_deps(settings: SigningSettings, db: Database, clock: Clock) -> As
             quotes=QuoteBook(db),
             quote_url_base=settings.quote_url_base,
             vault=_vault(settings),
+            time_stamper=_time_stamper(settings, session),
+            evidence_key=_evidence_key(settings),
             alipay=alipay,
             alipay_mandates=alipay_mandates,
             wechat_mandates=wechat_mandates,
@@ -137,6 +146,23 @@ def _vault(settings: SigningSettings) -> Vault:
         notify_public_key=settings.notify_public_key,
         fulfillment_public_key=settings.fulfillment_public_key,
     )
+
+
+def _time_stamper(settings: SigningSettings, session: aiohttp.ClientSession) -> TimeStamper | None:
+    if not settings.tsa_url:
+        return None
+    roots = (settings.keys_dir / settings.tsa_roots).read_bytes()
+    return Rfc3161Stamper(session, url=settings.tsa_url, roots=roots)
+
+
+def _evidence_key(settings: SigningSettings) -> Ed25519PrivateKey | None:
+    file = settings.keys_dir / "evidence.pem"
+    if not file.exists():
+        return None
+    key = load_pem_private_key(file.read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"{file} is no Ed25519 key.")  # noqa: TRY004 - a setting, not a type
+    return key
 
 
 def _alipay(

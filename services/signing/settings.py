@@ -15,7 +15,7 @@ class SigningSettings(ServiceSettings):
     Providers' addresses, keys, and the keys of personal data.
 
     ``keys_dir`` holds ``alipay-app.pem``, ``alipay.pub.pem``, ``wechat-merchant.pem``,
-    ``wechat-platform.pub.pem`` and ``secrets.json``.
+    ``wechat-platform.pub.pem`` and ``secrets.json``; ``evidence.pem`` signs evidence.
     """
 
     model_config = SettingsConfigDict(env_prefix="SIGNING_")
@@ -26,6 +26,10 @@ class SigningSettings(ServiceSettings):
     """The card aggregator's base URL; empty: this rail is not offered."""
     esign_url: str
     faceid_url: str
+    tsa_url: str = ""
+    """Where a time-stamping authority takes RFC 3161 requests; empty: nothing is stamped."""
+    tsa_roots: str = "tsa-root.crt.pem"
+    """File in ``keys_dir`` with the certificates (PEM) under which the authority must sign."""
     keys_dir: Path
     public_url: str
     """Our own base URL, which providers call back."""

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, Self, TypeVar
 
@@ -138,10 +138,11 @@ class Raw:
     An answer that is not JSON, e.g. a PDF; *filename* makes it a download.
 
     *cached_s* is for how many seconds the caller, and nobody between, may keep it.
+    A *body* in pieces is sent as it comes; an error in its midst cuts the connection.
     """
 
     content_type: str
-    body: bytes
+    body: bytes | AsyncIterable[bytes]
     filename: str | None = None
     cached_s: int | None = None
 

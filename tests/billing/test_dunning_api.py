@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.billing.contract.evidence import verify
 from shared.calendar import day_in_china
+from shared.evidence_bundle import verify
 from shared.ids import derived_id, new_id
 from tests.billing.test_api import Caller, shop  # noqa: F401 - a fixture
 from tests.support.dunning_life import NO_MONEY, at_hour, misses, until_day

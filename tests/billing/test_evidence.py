@@ -15,14 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from typer.testing import CliRunner
 
 from deploy.cli import app
-from services.billing.contract.evidence import (
-    BundleInvalid,
-    File,
-    key_id,
-    pack,
-    sign,
-    verify,
-)
 from services.billing.domain.claim import ClaimKind
 from services.billing.domain.errors import AgreementUnknown
 from services.billing.domain.evidence import HEADINGS, TITLES, files_of
@@ -31,6 +23,14 @@ from services.billing.store import evidence
 from services.billing.store.evidence import SECTIONS
 from services.billing.usecases.export_evidence import export_evidence
 from services.billing.usecases.handle_claims import Report, open_claim
+from shared.evidence_bundle import (
+    BundleInvalid,
+    File,
+    key_id,
+    pack,
+    sign,
+    verify,
+)
 from shared.ids import derived_id, new_id
 from tests.support.billing_builders import MERCHANT
 from tests.support.billing_world import BillingWorld

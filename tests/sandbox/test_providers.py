@@ -1,4 +1,4 @@
-"""Eight simulators in one process: arguments, keys, books and ports."""
+"""Nine simulators in one process: arguments, keys, books and ports."""
 
 import asyncio
 import sys

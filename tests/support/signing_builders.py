@@ -19,6 +19,7 @@ from deploy.sandbox.card_aggregator import CardSandbox
 from deploy.sandbox.esign import ESign
 from deploy.sandbox.faceid import FaceId
 from deploy.sandbox.kit import Options, Sandbox
+from deploy.sandbox.tsa import Tsa
 from deploy.sandbox.wechatpay import WechatPaySandbox
 from services.signing.app import SERVICE
 from services.signing.deps import Deps, open_deps
@@ -356,6 +357,7 @@ async def signing_world(db: Database, keys_dir: Path) -> AsyncIterator[World]:
             bankcard_url=urls["bankcard"],
             esign_url=urls["esign"],
             faceid_url=urls["faceid"],
+            tsa_url=urls["tsa"],
             keys_dir=keys_dir,
             public_url=ours,
             field_keys=f"1:{new_field_key()}",
@@ -401,6 +403,7 @@ def _sandboxes(keys_dir: Path, ours: str) -> dict[str, Sandbox]:
         "bankcard": CardSandbox(Options(keys=keys_dir, now=start)),
         "esign": ESign(Options(keys=keys_dir, now=start)),
         "faceid": FaceId(Options(keys=keys_dir, now=start)),
+        "tsa": Tsa(Options(keys=keys_dir, now=start)),
     }
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from services.billing.contract.evidence import File, as_json
 from shared.calendar import CHINA
+from shared.evidence_bundle import File, as_json
 from shared.money import yuan
 
 Rows = Sequence[Mapping[str, Any]]

@@ -5,11 +5,11 @@ from uuid import UUID
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services.billing.contract.dunning import EvidenceKeyView
-from services.billing.contract.evidence import key_id
 from services.billing.deps import Deps
 from services.billing.domain.errors import AgreementUnknown, EvidenceKeyMissing
 from services.billing.routes.table import api
 from services.billing.usecases.export_evidence import export_evidence
+from shared.evidence_bundle import key_id
 from shared.web import Call, Raw
 
 

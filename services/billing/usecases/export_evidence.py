@@ -4,11 +4,11 @@ from uuid import UUID
 
 import structlog
 
-from services.billing.contract.evidence import sign
 from services.billing.deps import Deps
 from services.billing.domain.errors import AgreementUnknown, EvidenceKeyMissing
 from services.billing.domain.evidence import about, files_of
 from services.billing.store import evidence
+from shared.evidence_bundle import sign
 
 log = structlog.get_logger()
 

@@ -75,6 +75,12 @@ class MandateUnknown(NotFound):
     code = "mandate-unknown"
 
 
+class EvidenceKeyMissing(TryLater):
+    """The platform has no key to sign evidence with; an operator must provide it."""
+
+    code = "evidence-key-missing"
+
+
 class MerchantNotApproved(Conflict):
     """Only an approved merchant may publish plans and sign customers."""
 

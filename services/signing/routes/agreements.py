@@ -19,10 +19,13 @@ from services.signing.domain.errors import (
     AgreementUnknown,
     CoolingOffOver,
     DocumentMissing,
+    EvidenceKeyMissing,
 )
 from services.signing.routes.table import actor, api
 from services.signing.store import agreements
+from services.signing.store.evidence_package import note_access
 from services.signing.usecases.end_agreement import cancel_agreement, terminate_agreement
+from services.signing.usecases.export_evidence import export_evidence
 from services.signing.usecases.preview_agreement import read_pdf
 from services.signing.usecases.show import prove, show_history
 from shared.web import Call, Page, Raw
@@ -87,6 +90,14 @@ async def get_evidence(call: Call[Deps], agreement_id: UUID) -> EvidenceView:
     """Fetch the evidence: hash chain and documents, checked just now."""
     async with call.deps.db.connection() as conn:
         proof = await prove(conn, call.deps, agreement_id, merchant_id=call.tenant_id)
+        await note_access(
+            conn,
+            agreement_id,
+            taken="chain",
+            actor=actor(call),
+            request_id=call.request_id,
+            now=call.deps.clock.now(),
+        )
     return EvidenceView(
         agreement_id=agreement_id,
         document_sha256=proof.shown_sha256,
@@ -96,6 +107,29 @@ async def get_evidence(call: Call[Deps], agreement_id: UUID) -> EvidenceView:
         head_hash=proof.entries[-1].entry_hash,
         entries=[EvidenceEntry.model_validate(entry) for entry in proof.entries],
     )
+
+
+@api.get(
+    "/v1/agreements/{agreement_id}/evidence.zip",
+    scope="agreements:read",
+    tags=_TAGS,
+    problems=(AgreementUnknown, EvidenceKeyMissing),
+)
+async def get_evidence_package(call: Call[Deps], agreement_id: UUID) -> Raw:
+    """
+    Fetch everything that proves an agreement as one signed ZIP archive.
+
+    Chain, signed document, consents, times, mandates and the time stamp, each with its
+    SHA-256 in the manifest; `yuefu evidence verify` checks it without the platform.
+    """
+    archive = await export_evidence(
+        call.deps,
+        agreement_id,
+        merchant_id=call.tenant_id,
+        actor=actor(call),
+        request_id=call.request_id,
+    )
+    return Raw("application/zip", archive, f"agreement-{agreement_id}.zip")
 
 
 @api.get(

@@ -10,9 +10,18 @@ from services.signing.domain import agreement as agreeing
 from services.signing.domain import application as applying
 from services.signing.domain.agreement import COOLING_OFF, Agreement, AgreementState
 from services.signing.domain.application import Application, ApplicationState, ConsentKind
+from services.signing.domain.evidence_package import statement
 from services.signing.domain.mandate import Mandate
 from services.signing.domain.plan import PlanVersion
-from services.signing.store import agreements, applications, documents, evidence, history, plans
+from services.signing.store import (
+    agreements,
+    applications,
+    documents,
+    evidence,
+    history,
+    plans,
+    time_stamps,
+)
 from shared import outbox
 from shared.db import Connection
 from shared.ids import new_id
@@ -38,9 +47,16 @@ async def complete_application(
         "payee_no": mandate.payee_no,
         "signed_at": agreement.signed_at.isoformat(),
     }
-    await evidence.append(
+    head = await evidence.append(
         conn, before.application_id, "agreement_signed", facts, actor="rail", now=now
     )
+    stated = statement(
+        agreement.agreement_id,
+        agreement.agreement_no,
+        signed_sha256=agreement.document_sha256,
+        head=head,
+    )
+    await time_stamps.want(conn, agreement.agreement_id, stated, now=now)
     consents = await applications.consents(conn, before.application_id)
     await outbox.add(
         conn,

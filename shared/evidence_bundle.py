@@ -15,7 +15,7 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import IO, Any, Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -32,9 +32,32 @@ class BundleInvalid(Exception):
     """The archive is not the one that was signed; the text says what is wrong."""
 
 
+class Member(Protocol):
+    """
+    What a file of a bundle is made from.
+
+    ``content`` is read twice, and only then: a large one need not be held in between.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its path in the archive."""
+        ...
+
+    @property
+    def records(self) -> int:
+        """How many things it tells of."""
+        ...
+
+    @property
+    def content(self) -> bytes:
+        """All of it; the same each time."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a bundle; ``records`` is how many things it tells of."""
+    """One file of a bundle that is in memory anyway."""
 
     name: str
     content: bytes
@@ -55,26 +78,27 @@ def key_id(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(raw).hexdigest()[:16]
 
 
-def sign(about: Mapping[str, Any], files: Sequence[File], key: Ed25519PrivateKey) -> bytes:
+def sign(about: Mapping[str, Any], files: Sequence[Member], key: Ed25519PrivateKey) -> bytes:
     """Return the archive of *files*, with *about* in its manifest; same input, same bytes."""
-    named = {
-        "format": FORMAT,
-        "key_id": key_id(key.public_key()),
-        "files": [
-            {
-                "name": file.name,
-                "sha256": hashlib.sha256(file.content).hexdigest(),
-                "bytes": len(file.content),
-                "records": file.records,
-            }
-            for file in sorted(files, key=lambda file: file.name)
-        ],
-    }
-    manifest = as_json({**about, **named})
-    contents = {file.name: file.content for file in files}
-    contents[MANIFEST] = manifest
-    contents[SIGNATURE] = _signature(key.sign(manifest), named["key_id"])
-    return pack(contents)
+    buffer = io.BytesIO()
+    write(about, files, key, buffer)
+    return buffer.getvalue()
+
+
+def write(
+    about: Mapping[str, Any], files: Sequence[Member], key: Ed25519PrivateKey, out: IO[bytes]
+) -> None:
+    """Write what ``sign`` returns into *out*, with no more than one file in memory at a time."""
+    signed_by = key_id(key.public_key())
+    entries = [_entry(file) for file in sorted(files, key=lambda file: file.name)]
+    manifest = as_json({**about, "format": FORMAT, "key_id": signed_by, "files": entries})
+    own = [
+        File(MANIFEST, manifest, 0),
+        File(SIGNATURE, _signature(key.sign(manifest), signed_by), 0),
+    ]
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted([*files, *own], key=lambda file: file.name):
+            archive.writestr(_info(file.name), file.content)
 
 
 def verify(archive: bytes, key: Ed25519PublicKey) -> Checked:
@@ -103,10 +127,7 @@ def pack(contents: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(contents):
-            info = zipfile.ZipInfo(name, EPOCH)
-            info.create_system = 3
-            info.external_attr = 0o644 << 16
-            archive.writestr(info, contents[name])
+            archive.writestr(_info(name), contents[name])
     return buffer.getvalue()
 
 
@@ -114,6 +135,23 @@ def as_json(value: Any) -> bytes:
     """Return *value* as JSON that is always written the same way."""
     text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
     return (text + "\n").encode()
+
+
+def _entry(file: Member) -> dict[str, Any]:
+    content = file.content
+    return {
+        "name": file.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "records": file.records,
+    }
+
+
+def _info(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, EPOCH)
+    info.create_system = 3
+    info.external_attr = 0o644 << 16
+    return info
 
 
 def _signature(signature: bytes, signed_by: object) -> bytes:
