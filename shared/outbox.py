@@ -1,8 +1,8 @@
 """Events are written beside the change they tell of, and published afterwards, in order."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
 import asyncpg
 import nats.errors
@@ -18,6 +18,8 @@ log = structlog.get_logger()
 BATCH: Final = 500
 PAUSE_S: Final = 1.0
 """How long the relay waits at most for the doorbell, and after a failure."""
+ACKED_WITHIN_S: Final = 10.0
+"""How long the server has to store a batch; what it said may be lost with its connection."""
 
 
 class Publisher(Protocol):
@@ -25,7 +27,7 @@ class Publisher(Protocol):
 
     async def publish_async(
         self, subject: str, payload: bytes = b"", *, headers: dict[str, str] | None = None
-    ) -> Awaitable[object]:
+    ) -> "asyncio.Future[Any]":
         """Send one message; the result is done when the server has stored it."""
         ...
 
@@ -62,10 +64,18 @@ class Relay:
     A publication that timed out is repeated under the same ``Nats-Msg-Id``.
     """
 
-    def __init__(self, db: Database, publisher: Publisher, *, source: str) -> None:
+    def __init__(
+        self,
+        db: Database,
+        publisher: Publisher,
+        *,
+        source: str,
+        acked_within_s: float = ACKED_WITHIN_S,
+    ) -> None:
         self._db = db
         self._publisher = publisher
         self._source = source
+        self._acked_within_s = acked_within_s
         self._bell = db.committed.subscribe()
         self.published = 0
         self.idle = False
@@ -122,13 +132,7 @@ class Relay:
             """,
             BATCH,
         )
-        stored = [
-            await self._publisher.publish_async(
-                row["subject"], row["body"], headers=self._headers(row)
-            )
-            for row in rows
-        ]
-        await asyncio.gather(*stored)
+        await self._store(rows)
         await conn.execute(
             "UPDATE outbox SET published_at = clock_timestamp() WHERE seq = ANY($1::bigint[])",
             [row["seq"] for row in rows],
@@ -136,6 +140,22 @@ class Relay:
         self.published += len(rows)
         metrics.events_published(len(rows))
         return len(rows)
+
+    async def _store(self, rows: Sequence[Row]) -> None:
+        """Return when the server has all of *rows*; TimeoutError where nobody can say so."""
+        stored: list[asyncio.Future[Any]] = []
+        try:
+            async with asyncio.timeout(self._acked_within_s):
+                for row in rows:
+                    stored.append(
+                        await self._publisher.publish_async(
+                            row["subject"], row["body"], headers=self._headers(row)
+                        )
+                    )
+                await asyncio.gather(*stored)
+        finally:
+            for answer in stored:
+                answer.cancel()
 
     def _headers(self, row: Row) -> dict[str, str]:
         """Return the CloudEvents 1.0 attributes, binary mode, as NATS headers."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 import nats
@@ -264,6 +264,36 @@ async def test_the_relay_publishes_in_order_with_cloudevents_attributes(wallet_d
     assert (first.headers or {})["ce-id"] == str(events[0].event_id)
     last = await stream.get_msg("signing", 1200)
     assert DoorOpened.model_validate_json(last.data or b"").number == 1199
+
+
+async def test_an_answer_lost_with_its_connection_is_not_waited_for(wallet_db, stream):
+    """nats-py forgets nobody's answer: one that never comes would be waited for without end."""
+
+    class Deaf:
+        """Publishes, and hears nothing of the first batch."""
+
+        lost = 3
+
+        async def publish_async(
+            self, subject: str, payload: bytes = b"", *, headers: dict[str, str] | None = None
+        ) -> asyncio.Future[Any]:
+            answer: asyncio.Future[Any] = await stream.publish_async(
+                subject, payload, headers=headers
+            )
+            if self.lost == 0:
+                return answer
+            self.lost -= 1
+            return asyncio.get_running_loop().create_future()
+
+    async with wallet_db.transaction() as conn:
+        await outbox.add(conn, *(an_opening(n) for n in range(3)))
+    relay = Relay(wallet_db, Deaf(), source="/yuefu/signing", acked_within_s=0.2)
+    task = asyncio.create_task(relay.run())
+
+    await until(lambda: relay.published == 3)
+
+    task.cancel()
+    assert (await stream.stream_info("signing")).state.messages == 3
 
 
 async def test_two_relays_publish_everything_once(wallet_db, stream):
