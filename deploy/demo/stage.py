@@ -13,7 +13,7 @@ from shared.api_keys import install_key, new_token
 from shared.clock import SystemClock
 
 SCOPES = (
-    "stores:write", "plans:read", "plans:write", "quotes:write",
+    "stores:write", "plans:read", "plans:write", "quotes:read", "quotes:write",
     "applications:read", "applications:write", "applications:review",
     "agreements:read", "agreements:write", "customers:read", "customers:write",
     "billing:read", "billing:write", "wallet:read", "wallet:code",
