@@ -39,7 +39,8 @@ class Together(Generic[I, O]):
             try:
                 results = await self._run([item for item, _ in batch])
             except BaseException as error:  # noqa: BLE001 - each waiter raises it
-                failure = error if isinstance(error, Exception) else ConnectionError("stopped")
+                stopped = isinstance(error, asyncio.CancelledError)
+                failure = ConnectionError("stopped") if stopped else error
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(failure)
