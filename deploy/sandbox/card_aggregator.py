@@ -187,10 +187,7 @@ class CardSandbox(Sandbox):
         return _shown_refund(refund)
 
     def _do_bill(self, content: Doc, _fault: Fault | None) -> Doc:
-        made = self._bills.ask(date.fromisoformat(content["day"]), content["_base"])
-        if made is None:
-            raise Declined("BILL_NOT_READY")
-        return made
+        return self._bills.ask(date.fromisoformat(content["day"]), content["_base"])
 
     # The banks
 

@@ -16,6 +16,7 @@ from typing import Final
 from aiohttp import web
 
 from deploy.sandbox.bills import Bill, Links, Row, faults_of, ready, spoil
+from deploy.sandbox.card_bank import Declined
 from deploy.sandbox.kit import Doc, FaultKind, Sandbox, json_reply
 from deploy.sandbox.kit_books import Books
 from shared.calendar import day_in_china
@@ -36,13 +37,21 @@ class BillDesk:
         self._links = Links(sandbox.now)
         sandbox.app.router.add_get("/v1/bills/{token}", self._download)
 
-    def ask(self, day: date, base: str) -> Doc | None:
-        """Return address and hash of a day's file, ``None`` before it is made."""
+    def ask(self, day: date, base: str) -> Doc:
+        """
+        Return address and hash of a day's file.
+
+        Raises:
+            Declined: It is not made yet, or nothing happened on that day.
+        """
         sandbox = self._sandbox
         if not ready(day, sandbox.now()):
-            return None
+            raise Declined("BILL_NOT_READY")
+        rows = rows_of(sandbox.books, day)
+        if not rows:
+            raise Declined("NO_TRADES")
         faults = faults_of(lambda: sandbox.fault("bill_file", self._merchant_no, day.isoformat()))
-        text = written(spoil(rows_of(sandbox.books, day), faults))
+        text = written(spoil(rows, faults))
         spoilt = any(fault.kind is FaultKind.BAD_SIGNATURE for fault in faults)
         digest = hashlib.sha256(text + (b"x" if spoilt else b"")).hexdigest()
         return {"download_url": f"{base}/v1/bills/{self._links.add(text)}", "sha256": digest}

@@ -12,8 +12,8 @@ in this file and its two adapters.
 * An answer is ``{"code", "message", "data"}``; ``SUCCESS`` says that the call was done, and
   ``data.status`` what became of the order.  Any number of ours is an order for ever: the same
   content again is the same order.
-* A bill is asked for by day; the answer has ``download_url``, whose file anybody may fetch for a
-  while, and its ``sha256``.
+* A bill is asked for by day; a day without trades has none (``NO_TRADES``), else the answer has
+  ``download_url``, whose file anybody may fetch for a while, and its ``sha256``.
 * The customer signs, and enters card number and SMS code, on the aggregator's own page only.
 """
 

@@ -41,7 +41,7 @@ _COLUMNS: Final = {
 }
 _KINDS: Final = {"charge": LineKind.CHARGE, "refund": LineKind.REFUND}
 _TOTAL: Final = "total"
-_NOT_READY: Final = "BILL_NOT_READY"
+_NO_BILL: Final = frozenset({"BILL_NOT_READY", "NO_TRADES"})
 
 
 class BankCardBills:
@@ -60,7 +60,7 @@ class BankCardBills:
         """Ask for address and hash, download at once, and compare the hash."""
         outcome = await self._client.call("bill", {"day": day.isoformat()})
         match outcome:
-            case Refused(code) if code == _NOT_READY:
+            case Refused(code) if code in _NO_BILL:
                 return NoBill(code)
             case Refused(code):
                 return NotFetched(code)

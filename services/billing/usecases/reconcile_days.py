@@ -77,7 +77,7 @@ async def _again(deps: Deps, day: BillDay) -> BillDay:
 async def _close(deps: Deps, day: BillDay) -> bool:
     """Close the day if every difference has a resolution, and say so to each merchant's."""
     now = deps.clock.now()
-    async with deps.db.transaction() as conn:
+    async with deps.db.transaction(quiet=True) as conn:
         await held(conn, day)
         if await bill_tickets.any_open(conn, day.day_id):
             return False
@@ -85,6 +85,8 @@ async def _close(deps: Deps, day: BillDay) -> bool:
         await bill_days.move(conn, day.day_id, DayState.CLOSED, now=now)
         await bill_days.rest(conn, day, until=None)
         await outbox.add(conn, *(_reconciled(one) for one in sums))
+    if sums:
+        deps.db.committed.ring()
     log.info("bill.closed", rail=day.rail, day=day.day.isoformat(), merchants=len(sums))
     return True
 
