@@ -34,7 +34,7 @@ def a_plan(**changes: Any) -> PlanVersion:
     return replace(plan, **changes)
 
 
-def plain(total_fen: int, periods: int) -> list[Part]:
+def plain(total_fen: int, periods: int) -> tuple[Part, ...]:
     """Return even periods without any offer."""
     return parts(Price(total_fen, total_fen, periods), NO_OFFER)
 

@@ -37,7 +37,7 @@ class Streams:
         payload: bytes = b"",
         *,
         headers: dict[str, str] | None = None,
-    ) -> Awaitable[object]:
+    ) -> asyncio.Future[object]:
         self.told.append(Told(subject, payload))
         self._new.append(self.told[-1])
         stored: asyncio.Future[object] = asyncio.get_running_loop().create_future()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from services.signing.contract import LineKind, SignedLine
@@ -21,6 +22,9 @@ Periods are even to the fen, or to the whole yuan; the last one takes the rest.
 
 Source: consumer law, article 20: what is called free of interest makes the price to the fen.
 """
+
+REMEMBERED: Final = 1024
+"""Price lists whose parts are kept: a quote needs them half a dozen times."""
 
 GIVEN: Final = frozenset({LineKind.DISCOUNT, LineKind.FREE_MONTH, LineKind.FIRST_MONTH_HALF})
 """What the merchant gives away: it reaches the pet wallet as bonus."""
@@ -47,6 +51,10 @@ class Offer:
     down_payment_fen: int = 0
     down_payment_per_mille: int = 0
     round_to_fen: int = 1
+
+    def __post_init__(self) -> None:
+        """Hold the numbers in a tuple, so that what follows from an offer can be remembered."""
+        object.__setattr__(self, "free_periods", tuple(self.free_periods))
 
 
 NO_OFFER: Final = Offer()
@@ -98,7 +106,8 @@ def down_payment_per_mille(price: Price, offer: Offer) -> int:
     return offer.down_payment_fen * 1000 // price.cash_price_fen
 
 
-def parts(price: Price, offer: Offer) -> list[Part]:
+@lru_cache(maxsize=REMEMBERED)
+def parts(price: Price, offer: Offer) -> tuple[Part, ...]:
     """
     Return every instalment in order; before anything is given they add up to the total.
 
@@ -108,10 +117,11 @@ def parts(price: Price, offer: Offer) -> list[Part]:
     amounts = _split(price.total_fen - down_fen, price.periods, offer.round_to_fen)
     interest = split_evenly(price.interest_fen, price.periods)
     down = [Part(0, (SignedLine(kind=LineKind.BASE, amount_fen=down_fen, note="首付款"),))]
-    return (down if down_fen else []) + [
+    periods = (
         Part(seq, _lines(seq, amount_fen - interest_fen, interest_fen, offer))
         for seq, (amount_fen, interest_fen) in enumerate(zip(amounts, interest, strict=True), 1)
-    ]
+    )
+    return (*(down if down_fen else ()), *periods)
 
 
 def require_offer(price: Price, offer: Offer) -> None:

@@ -114,7 +114,7 @@ class PlanVersion:
         return Price(self.total_fen, self.cash_price_fen, self.periods)
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> tuple[Part, ...]:
         """Return every instalment with its lines, the down payment first if there is one."""
         return parts(self.price, self.offer)
 
